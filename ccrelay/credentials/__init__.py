@@ -1,0 +1,1 @@
+"""What an upstream request is authorized with."""
