@@ -1,0 +1,172 @@
+"""Sends a request to a provider and hands back its answer, within limits of time and number."""
+
+from __future__ import annotations
+
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH
+
+from ccrelay.errors import FirstByteTimeout, Unreachable, UpstreamError
+from ccrelay.upstream.body import COMPLAINT_LIMIT, Collected, RequestBody, ResponseBody
+from ccrelay.upstream.failures import ended_by_us, upstream_error
+from ccrelay.wire.http import ResponseHead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+    from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+
+    from ccrelay.upstream.agent import Connections
+    from ccrelay.upstream.body import IReceiver
+    from ccrelay.wire.http import UpstreamRequest
+
+_CLOSING_S: Final = 2.0
+LONGEST_MESSAGE: Final = 64 * 1024 * 1024
+"""Bytes of a whole, not streamed, answer."""
+
+
+class UpstreamResponse:
+    """
+    An answer whose body has not been read.
+
+    One of L{deliver}, L{complaint}, L{whole} or L{drop} must be called, once.
+    """
+
+    def __init__(self, response: IResponse, release: Callable[[], None]) -> None:
+        self._response = response
+        self._release = release
+        length = None if response.length is UNKNOWN_LENGTH else response.length
+        self.head = ResponseHead(
+            response.code,
+            tuple(
+                (name.lower(), value)
+                for name, values in response.headers.getAllRawHeaders()
+                for value in values
+            ),
+            length,
+        )
+
+    def deliver(self, receiver: IReceiver) -> ResponseBody:
+        """Hand the body to C{receiver} as it comes; return what pauses and stops it."""
+        body = ResponseBody(receiver, self._release)
+        self._response.deliverBody(body)
+        return body
+
+    def complaint(self) -> Deferred[bytes]:
+        """Return the first 64 KiB of the body; cancelling hangs up."""
+        return self._collect(Collected(COMPLAINT_LIMIT, whole=False))
+
+    def whole(self) -> Deferred[bytes]:
+        """
+        Return the body; cancelling hangs up.
+
+        @return: a Deferred that fails with L{Broken} if the body is cut short or too large.
+        """
+        return self._collect(Collected(LONGEST_MESSAGE, whole=True))
+
+    def drop(self) -> None:
+        """Hang up without reading."""
+        self.deliver(Collected(0, whole=False)).stop()
+
+    def _collect(self, collected: Collected) -> Deferred[bytes]:
+        collected.body = ResponseBody(collected, self._release)
+        self._response.deliverBody(collected.body)
+        return collected.result
+
+
+class UpstreamClient:
+    """
+    The way to one provider.
+
+    treq sits on an agent of our own; of its habits only the decoding of gzip
+    is used: it keeps no body, no cookie, and follows no redirect.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, agent: IAgent, pool: Connections, limit: int, patience: float
+    ) -> None:
+        """
+        @param limit: requests at once.
+        @param patience: seconds a request waits for its turn when there are more.
+        """
+        no_cookies = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        self._clock = clock
+        self._treq = HTTPClient(agent, cookiejar=no_cookies)
+        self._pool = pool
+        self.limit = limit
+        self._patience = patience
+        self._slots = DeferredSemaphore(limit)
+
+    @property
+    def free(self) -> int:
+        """How many more requests could be under way."""
+        return self._slots.tokens
+
+    async def send(
+        self, request: UpstreamRequest, within: float, body: IBodyProducer | None = None
+    ) -> UpstreamResponse:
+        """
+        Send a request and return the answer once its head has come.
+
+        @param within: seconds for that, from being sent.
+        @param body: sent instead of C{request.body}, for bodies that arrive while they are sent.
+        @raise Unreachable: no connection, or none free in time.
+        @raise FirstByteTimeout: no answer in time.
+        @raise Broken: the connection was lost, or what came is not HTTP.
+        """
+        await self._turn()
+        try:
+            response = await self._exchange(request, within, body)
+        except BaseException:
+            self._slots.release()
+            raise
+        return UpstreamResponse(response, self._slots.release)
+
+    async def _turn(self) -> None:
+        def too_long(_result: object, seconds: float) -> NoReturn:
+            msg = f"all {self.limit} connections are in use and none came free within {seconds:g} s"
+            raise Unreachable(msg)
+
+        await self._slots.acquire().addTimeout(self._patience, self._clock, too_long)
+
+    async def _exchange(
+        self, request: UpstreamRequest, within: float, body: IBodyProducer | None
+    ) -> IResponse:
+        headers = Headers()
+        for name, value in request.headers:
+            headers.addRawHeader(name, value)
+        if body is None and request.body is not None:
+            body = RequestBody(request.body)
+
+        def too_late(_result: object, seconds: float) -> NoReturn:
+            msg = f"no answer began within {seconds:g} s"
+            raise FirstByteTimeout(msg)
+
+        try:
+            return await self._treq.request(
+                request.method,
+                request.url,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                unbuffered=True,
+                reactor=self._clock,  # type: ignore[arg-type]
+            ).addTimeout(within, self._clock, too_late)
+        except (CancelledError, UpstreamError):
+            raise
+        except Exception as error:  # noqa: BLE001  everything a transport can raise becomes one of our tree
+            if ended_by_us(error):
+                raise CancelledError from None
+            raise upstream_error(error) from None
+
+    def close(self) -> Deferred[None]:
+        """Close the kept connections; it does not wait longer than 2 s for them."""
+        closing: Deferred[None] = self._pool.closeCachedConnections()
+        closing.addTimeout(_CLOSING_S, self._clock, lambda _result, _seconds: None)
+        return closing.addErrback(lambda _: succeed(None))
