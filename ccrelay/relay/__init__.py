@@ -1,0 +1,1 @@
+"""The work: one request answered, with its attempts, its streaming and its backpressure."""

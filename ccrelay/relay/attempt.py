@@ -1,0 +1,239 @@
+"""One attempt: one provider asked with one key, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from ccrelay.errors import Broken, ClientError, FirstByteTimeout, UpstreamError
+from ccrelay.policy.plan import Outcome
+from ccrelay.policy.verdict import Verdict
+from ccrelay.providers.interfaces import Stage
+from ccrelay.relay.body import BodyRelay, ClientStalled
+from ccrelay.relay.counting import counted
+from ccrelay.relay.events import AttemptEnded
+from ccrelay.upstream.body import COMPLAINT_LIMIT
+from ccrelay.wire import headers as fields
+from ccrelay.wire import usage
+from ccrelay.wire.error_json import read_error
+from ccrelay.wire.http import first, media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from ccrelay.policy.route import Route
+    from ccrelay.policy.verdict import Complaint
+    from ccrelay.relay.client_stream import ClientStream
+    from ccrelay.relay.exchange import Exchange
+    from ccrelay.relay.interfaces import IClientResponse
+    from ccrelay.relay.upstreams import Upstream
+    from ccrelay.upstream.client import UpstreamResponse
+    from ccrelay.wire.http import Pairs, ResponseHead, UpstreamRequest
+    from ccrelay.wire.request import MessagesRequest
+
+_JSON: Final = b"application/json"
+_SSE: Final = b"text/event-stream"
+_SUCCESS: Final = range(200, 300)
+_COMPLAINT_S: Final = 10.0
+"""Seconds that the body of a refusal is waited for; its status says enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    What a client asked for, as every attempt needs it.
+
+    @ivar counting: whether only its tokens are to be counted.
+    @ivar deadline: when an answer that is not streamed must be whole, in seconds of the clock.
+    """
+
+    request: MessagesRequest
+    headers: Pairs
+    query: bytes
+    counting: bool
+    deadline: float
+
+
+class Attempt:
+    """
+    One try at one route.
+
+    It writes to the client only what cannot be taken back: the events of an
+    answer, or an answer that is whole.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        upstream: Upstream,
+        exchange: Exchange,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+    ) -> None:
+        """
+        @param clock: for durations.
+        @param wall: returns seconds since the epoch.
+        """
+        self._route = route
+        self._upstream = upstream
+        self._exchange = exchange
+        self._clock = clock
+        self._wall = wall
+        self._started = clock.seconds()
+        self._head: ResponseHead | None = None
+        self._first_byte: float | None = None
+
+    async def run(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
+        """Ask, and relay the answer or find out why there is none."""
+        verdict, reason = Verdict.BROKEN, "cut short"
+        try:
+            outcome = await self._ask(asked, response, stream)
+            verdict, reason = outcome.verdict, outcome.reason
+        except UpstreamError as error:
+            reason = error.message
+            return self._failed(error)
+        except ClientError as error:
+            verdict, reason = Verdict.CLIENT, error.message
+            raise
+        else:
+            return outcome
+        finally:
+            self._tell(verdict, reason)
+
+    async def _ask(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
+        self._exchange.trying(self._route)
+        request = await self._compose(asked)
+        within = self._upstream.limits.first_byte if stream else self._left(asked)
+        answer = await self._upstream.client.send(request, within)
+        self._head = answer.head
+        self._first_byte = self._clock.seconds() - self._started
+        if answer.head.status not in _SUCCESS:
+            return await self._refused(answer)
+        if stream is not None:
+            if media_type(answer.head.headers) != _SSE:
+                return await self._not_asked_for(answer, "an event stream")
+            return await self._stream(answer, stream)
+        return await self._whole(answer, asked, response)
+
+    async def _compose(self, asked: Asked) -> UpstreamRequest:
+        route, provider = self._route, self._upstream.provider
+        headers = asked.headers
+        if self._exchange.client.bearer is not None and route.key is not None:
+            headers = fields.without_beta(headers, fields.OAUTH_BETA)
+        compose = provider.count if asked.counting else provider.compose
+        request = compose(asked.request.with_model(route.model), headers, asked.query)
+        if self._upstream.headers:
+            request = request.adding(*self._upstream.headers)
+        credential = self._upstream.credential(route, self._exchange.client)
+        return await credential.authorize(request, self._wall())
+
+    async def _refused(self, answer: UpstreamResponse) -> Outcome:
+        body = self._hiding_key(await self._complaint(answer))
+        complaint = self._upstream.provider.classify(
+            answer.head, body, self._wall(), mapped=self._route.mapped
+        )
+        if complaint.barred_for and self._route.key is not None:
+            self._route.key.bar(self._wall() + complaint.barred_for)
+        return self._outcome(complaint.verdict, complaint)
+
+    async def _not_asked_for(self, answer: UpstreamResponse, wanted: str) -> Outcome:
+        """A success that is not one: a web page, an empty body, an error under status 200."""
+        body = self._hiding_key(await self._complaint(answer))
+        return self._misfit(answer.head, body, wanted)
+
+    def _misfit(self, head: ResponseHead, body: bytes, wanted: str) -> Outcome:
+        said = read_error(body)
+        if said.kind.endswith("_error"):
+            complaint = self._upstream.provider.classify_event(said, body, self._wall())
+            return self._outcome(complaint.verdict, complaint)
+        what = (media_type(head.headers).decode("ascii", "replace") or "untyped") if body else "empty"
+        return self._failed(Broken(f"answered {head.status} with a body that is {what}, not {wanted}"))
+
+    async def _complaint(self, answer: UpstreamResponse) -> bytes:
+        def enough(_result: object, _seconds: float) -> bytes:
+            return b""
+
+        return await answer.complaint().addTimeout(_COMPLAINT_S, self._clock, enough)
+
+    async def _stream(self, answer: UpstreamResponse, stream: ClientStream) -> Outcome:
+        translator = self._upstream.provider.translator()
+        down = fields.downward(answer.head.headers)
+        body = BodyRelay(translator, stream, self._clock, self._upstream.limits.idle, down)
+        try:
+            await body.run(answer)
+        except UpstreamError as error:
+            if translator.stage == Stage.NOTHING and not stream.split:
+                raise  # no more than pings reached the client: the next candidate may do better
+            stream.fail(error.kind, f"The provider {self._route.provider} was lost: {error.message}.")
+            self._exchange.because(f"upstream lost: {error.message}")
+            return self._failed(error, begun=True)
+        except ClientStalled as stalled:
+            stream.abort()
+            self._exchange.because(str(stalled))
+            return Outcome(self._route, Verdict.OK, self._clock.seconds(), begun=True)
+        finally:
+            self._exchange.usage = self._exchange.usage.updated(translator.usage)
+        if translator.error_first and translator.error is not None:
+            complaint = self._upstream.provider.classify_event(
+                translator.error, self._hiding_key(translator.error_data), self._wall()
+            )
+            return self._outcome(complaint.verdict, complaint)
+        stream.complete()
+        if translator.error is None:
+            return self._outcome(Verdict.OK, begun=True)
+        # The provider itself said in the stream that it failed; the client has its words.
+        self._exchange.because(f"upstream error: {translator.error.kind}")
+        said = Broken(f"error event after the answer began: {translator.error.kind}")
+        return self._failed(said, begun=True)
+
+    async def _whole(self, answer: UpstreamResponse, asked: Asked, response: IClientResponse) -> Outcome:
+        limit = self._upstream.limits.whole
+
+        def too_late(_result: object, _seconds: float) -> NoReturn:
+            msg = f"the answer was not whole within {limit:g} s"
+            raise FirstByteTimeout(msg)
+
+        body: bytes = await answer.whole().addTimeout(self._left(asked), self._clock, too_late)
+        message = counted(body) if asked.counting else self._upstream.provider.message(body)
+        if message is None:
+            return self._misfit(answer.head, self._hiding_key(body[:COMPLAINT_LIMIT]), "a message")
+        if not asked.counting:
+            self._exchange.usage = usage.of_message(message)
+        down = fields.downward(answer.head.headers)
+        if first(down, b"content-type") is None:
+            down = (*down, (b"content-type", _JSON))
+        response.whole(answer.head.status, down, message)
+        return self._outcome(Verdict.OK, begun=True)
+
+    def _left(self, asked: Asked) -> float:
+        """Return the seconds left for an answer that is not streamed; never nothing at all."""
+        return max(asked.deadline - self._clock.seconds(), 0.001)
+
+    def _hiding_key(self, body: bytes) -> bytes:
+        """Return a refusal without our key, should the provider repeat it."""
+        secret = self._route.key.secret if self._route.key else None
+        if secret is None:
+            return body
+        return body.replace(secret.reveal().encode("utf-8"), str(secret).encode("utf-8"))
+
+    def _failed(self, error: UpstreamError, *, begun: bool = False) -> Outcome:
+        return Outcome(self._route, Verdict.BROKEN, self._clock.seconds(), begun, error=error)
+
+    def _outcome(
+        self, verdict: Verdict, complaint: Complaint | None = None, *, begun: bool = False
+    ) -> Outcome:
+        return Outcome(self._route, verdict, self._clock.seconds(), begun, complaint)
+
+    def _tell(self, verdict: Verdict, reason: str) -> None:
+        head = self._head
+        upstream_id = (first(head.headers, b"request-id") or b"") if head else b""
+        self._exchange.tried(
+            AttemptEnded(
+                self._exchange.id, self._route.provider, self._route.key_name, self._route.model, verdict,
+                head.status if head else 0, upstream_id.decode("ascii", "replace"),
+                "" if verdict is Verdict.OK else reason,
+                self._first_byte, self._clock.seconds() - self._started,
+            )
+        )  # fmt: skip

@@ -1,0 +1,82 @@
+"""What observers are told: one value for each finished attempt and each finished request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ccrelay.policy.verdict import Verdict
+    from ccrelay.wire.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """
+    One attempt at one provider with one key.
+
+    @ivar request: the relay's id of the request it belongs to.
+    @ivar status: of the provider's answer; 0 where it gave none.
+    @ivar upstream_id: the provider's own C{request-id}; empty where it gave none.
+    @ivar reason: why it failed, in a few words.
+    @ivar first_byte: seconds until the answer's head, or None.
+    @ivar duration: seconds in all.
+    """
+
+    request: str
+    provider: str
+    key: str
+    model: str
+    verdict: Verdict
+    status: int
+    upstream_id: str
+    reason: str
+    first_byte: float | None
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded:
+    """
+    One request of a client, whatever became of it.
+
+    @ivar id: the relay's.
+    @ivar client: the name of the client, empty where none is asked for.
+    @ivar model: as asked for; C{attempts} tell what was sent.
+    @ivar status: of the answer; 0 if none was begun.
+    @ivar sent: bytes of the answer's body.
+    @ivar first_byte: seconds from the request's head to the answer's first body byte, or None.
+    @ivar duration: seconds from the request's head to its end.
+    @ivar why: why it ended: C{complete}, or what cut it short.
+    @ivar quiet: whether it is one of the calls that nobody wants to read about.
+    """
+
+    id: str
+    method: str
+    path: str
+    client: str
+    session: str
+    model: str
+    stream: bool
+    status: int
+    sent: int
+    usage: Usage
+    attempts: tuple[AttemptEnded, ...]
+    first_byte: float | None
+    duration: float
+    why: str
+    quiet: bool
+
+
+class IObserver(Protocol):
+    """Something that watches; it must not raise, and nobody asks it anything."""
+
+    def attempt_ended(self, attempt: AttemptEnded) -> None:
+        """Take note of an attempt."""
+
+    def request_ended(self, request: RequestEnded) -> None:
+        """Take note of a request."""
+
+
+COMPLETE = "complete"
+CLIENT_LEFT = "client left"
