@@ -1,0 +1,1 @@
+"""Sinks: the log.  They watch; nobody asks them anything."""

@@ -1,0 +1,85 @@
+"""The observer that writes a line for every request, and for every attempt that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+
+from ccrelay.observe.log import FIELDS
+from ccrelay.policy.verdict import Verdict
+
+if TYPE_CHECKING:
+    from ccrelay.relay.events import AttemptEnded, RequestEnded
+
+_LONGEST = 256
+
+
+class RequestLog:
+    """Turns finished requests and failed attempts into log events; it sees neither keys nor prompts."""
+
+    log = Logger()
+
+    def __init__(self) -> None:
+        # Logger as a descriptor makes a new one on each access.
+        self._log = self.log
+
+    def attempt_ended(self, attempt: AttemptEnded) -> None:
+        """Log an attempt that failed; one that did not shows in its request's line."""
+        if attempt.verdict is Verdict.OK:
+            return
+        fields = {
+            "id": attempt.request,
+            "provider": attempt.provider,
+            "key": attempt.key,
+            "model_sent": _clipped(attempt.model),
+            "verdict": attempt.verdict.value,
+            "status": attempt.status or None,
+            "upstream_id": _clipped(attempt.upstream_id),
+            "reason": _clipped(attempt.reason),
+            "duration_ms": _ms(attempt.duration),
+        }
+        self._log.warn("attempt failed", **{FIELDS: fields})
+
+    def request_ended(self, request: RequestEnded) -> None:
+        """Log a request, whatever its end; quiet ones only at debug."""
+        last = request.attempts[-1] if request.attempts else None
+        usage = request.usage
+        fields: dict[str, Any] = {
+            "id": request.id,
+            "client": request.client,
+            "session": _clipped(request.session),
+            "method": request.method,
+            "path": _clipped(request.path),
+            "provider": last.provider if last else None,
+            "key": last.key if last else None,
+            "model": _clipped(request.model),
+            "model_sent": _clipped(last.model) if last and last.model != request.model else None,
+            "upstream_id": _clipped(last.upstream_id) if last else None,
+            "stream": request.stream or None,
+            "attempts": len(request.attempts) or None,
+            "tried": [f"{a.provider}/{a.key}" for a in request.attempts]
+            if len(request.attempts) > 1
+            else None,
+            "status": request.status,
+            "bytes": request.sent,
+            "input_tokens": usage.input,
+            "output_tokens": usage.output,
+            "cache_read_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+            "ttfb_ms": _ms(request.first_byte),
+            "duration_ms": _ms(request.duration),
+            "ended": _clipped(request.why),
+        }
+        emit = self._log.debug if request.quiet else self._log.info
+        emit("request", **{FIELDS: fields})
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 1)
+
+
+def _clipped(text: str) -> str:
+    """Return text from outside without what would break a line, and not endless."""
+    safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:_LONGEST])
+    return safe if len(text) <= _LONGEST else safe + "…"

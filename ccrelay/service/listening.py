@@ -1,0 +1,46 @@
+"""The addresses the relay listens on, from what stands in the configuration to a port."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.address import IPv6Address, UNIXAddress
+from twisted.internet.endpoints import (
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    serverFromString,
+)
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+
+_BACKLOG: Final = 4096
+_KINDS: Final = frozenset({"tcp", "tcp4", "tcp6", "unix", "ssl", "tls", "systemd", "fd"})
+"""How a Twisted endpoint description may begin, as in C{tcp:8787}."""
+
+
+def endpoint(reactor: Any, address: str) -> IStreamServerEndpoint:  # noqa: ANN401
+    """
+    Return the endpoint of an address.
+
+    @param address: C{host:port}, C{[v6]:port}, C{:port}, or a Twisted
+        endpoint description (C{unix:…}, C{ssl:…}, C{systemd:…}).
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "=" not in host and host not in _KINDS:
+        if host.startswith("["):
+            return TCP6ServerEndpoint(reactor, int(port), _BACKLOG, host.strip("[]"))
+        where = "127.0.0.1" if host == "localhost" else host
+        return TCP4ServerEndpoint(reactor, int(port), _BACKLOG, "" if where in ("", "*") else where)
+    described: IStreamServerEndpoint = serverFromString(reactor, address)
+    return described
+
+
+def shown(port: IListeningPort) -> str:
+    """Return a port as an address that a person can use."""
+    address: Any = port.getHost()
+    if isinstance(address, UNIXAddress):
+        return "unix:" + os.fsdecode(address.name or b"")
+    host = f"[{address.host}]" if isinstance(address, IPv6Address) else address.host
+    return f"http://{host}:{address.port}"

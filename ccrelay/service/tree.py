@@ -1,0 +1,125 @@
+"""The services of the tree: each starts and stops one part of the relay."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ccrelay.service import listening
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IListeningPort
+
+    from ccrelay.relay.in_flight import InFlight
+    from ccrelay.relay.upstreams import Upstreams
+    from ccrelay.web.site import RelaySite
+
+EX_UNAVAILABLE: Final = 69
+"""The exit status where an address cannot be listened on (sysexits.h)."""
+
+
+class Rooms(MultiService):
+    """Starts its children in order, and stops them one after the other, the last started first."""
+
+    log = Logger()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop; a child that fails to is logged and does not keep the others from it."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self.running = 0
+        for child in reversed(list(self)):
+            stopping: Deferred[object] = maybeDeferred(child.stopService)
+            await stopping.addErrback(self._not_stopped, child.name)
+
+    def _not_stopped(self, failure: Failure, name: str) -> None:
+        self.log.failure("cannot stop {name}", failure, name=name)
+
+
+class ConnectionsService(Service):
+    """The kept connections to providers; closed when nobody needs them any more."""
+
+    name = "connections"
+
+    def __init__(self, upstreams: Upstreams) -> None:
+        self._upstreams = upstreams
+
+    def stopService(self) -> Deferred[Any]:
+        """Close them."""
+        super().stopService()
+        return gatherResults([u.client.close() for u in self._upstreams.listed])
+
+
+class RequestsService(Service):
+    """The requests being served; at the end they may finish, for a time."""
+
+    name = "requests"
+
+    def __init__(self, in_flight: InFlight, site: RelaySite, clock: Any, drain: float) -> None:  # noqa: ANN401
+        """@param drain: seconds."""
+        self._in_flight = in_flight
+        self._site = site
+        self._clock = clock
+        self._drain = drain
+
+    def stopService(self) -> Deferred[None]:
+        """Drain, then close what connections of clients are left."""
+        super().stopService()
+        drained = Deferred.fromCoroutine(self._in_flight.drain(self._clock, self._drain))
+        return drained.addCallback(lambda _: self._site.close())
+
+
+class DoorService(Service):
+    """One address that clients connect to."""
+
+    log = Logger()
+
+    def __init__(self, address: str, site: RelaySite, reactor: Any) -> None:  # noqa: ANN401
+        """@param address: as in C{server.listen}."""
+        self.name = f"door {address}"
+        self._address = address
+        self._site = site
+        self._reactor = reactor
+        self.port: IListeningPort | None = None
+
+    def privilegedStartService(self) -> None:
+        """
+        Listen, before privileges are shed.
+
+        @raise SystemExit: if that cannot be, with a line that says why.
+        """
+        failures: list[Failure] = []
+        try:
+            listened = listening.endpoint(self._reactor, self._address).listen(self._site)
+            listened.addCallbacks(self._listening, failures.append)
+        except (ValueError, OSError):
+            failures.append(Failure())
+        if failures:
+            self._cannot(failures[0].value)
+
+    def stopService(self) -> Deferred[Any]:
+        """Let no new connection in."""
+        super().stopService()
+        port, self.port = self.port, None
+        return maybeDeferred(port.stopListening) if port is not None else maybeDeferred(lambda: None)
+
+    def _listening(self, port: IListeningPort) -> None:
+        self.port = port
+        self.log.info("serving on {where}", where=listening.shown(port))
+
+    def _cannot(self, problem: BaseException | None) -> None:
+        cause: Any = getattr(problem, "socketError", problem)
+        words = os.strerror(cause.errno) if getattr(cause, "errno", None) else str(cause)
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(
+                f"ccrelay: cannot listen on {self._address}: {words}. "
+                "Stop what listens there, or set server.listen to another address.\n"
+            )
+        raise SystemExit(EX_UNAVAILABLE)

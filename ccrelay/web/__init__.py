@@ -1,0 +1,1 @@
+"""The door: where clients of the Messages API come in."""
