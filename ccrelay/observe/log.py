@@ -58,7 +58,8 @@ class LogFile:
     def reopen(self) -> None:
         """Open the file anew, after it was moved away."""
         if self.path is not None:
-            old, self._stream = self._stream, self._open()
+            fresh = self._open()
+            old, self._stream = self._stream, fresh
             old.close()
 
     def _open(self) -> TextIO:

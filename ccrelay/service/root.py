@@ -11,7 +11,8 @@ from ccrelay.observe import log as logs
 from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
 from ccrelay.service.assembly import network_endpoints, serving_of, site_of, upstreams_of
-from ccrelay.service.signals import stop_at_once_when_asked_twice
+from ccrelay.service.listening import shown
+from ccrelay.service.signals import heed
 from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService, Rooms
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Ccrelay(Rooms):
     def startService(self) -> None:
         """Start every room, and say what is served and what of the configuration is not in effect."""
         super().startService()
-        stop_at_once_when_asked_twice(self._reactor)
+        heed(self._reactor, self._reopen_log)
         loaded = self._loaded
         names = ", ".join(f"{u.name} ({u.provider.kind})" for u in self.upstreams.listed)
         self.log.info(
@@ -67,3 +68,18 @@ class Ccrelay(Rooms):
             self.log.warn(  # noqa: G010  Twisted's Logger has no other
                 "configured, but not in effect in this version: {keys}", keys=", ".join(loaded.not_in_effect)
             )
+        door = next((shown(d.port) for d in self if isinstance(d, DoorService) and d.port is not None), None)
+        if door is not None and door.startswith("http:"):
+            self.log.info(
+                "to use it from Claude Code: ccrelay claude setup --url {door} "
+                "(or for one run: ANTHROPIC_BASE_URL={door} claude)",
+                door=door,
+            )
+
+    def _reopen_log(self) -> None:
+        try:
+            self._file.reopen()
+        except OSError:
+            self.log.failure("cannot open the log file anew; it goes on in the old one")
+        else:
+            self.log.info("log file opened anew")

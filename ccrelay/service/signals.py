@@ -1,4 +1,4 @@
-"""What signals mean to the process: the first asks it to stop, the second does not ask."""
+"""What signals mean to the process: stop, stop at once, and open the log file anew."""
 
 from __future__ import annotations
 
@@ -10,34 +10,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    Handler = Callable[[int, FrameType | None], None]
+
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 _BY_SIGNAL: Final = 128
 """What a shell adds to a signal's number to make an exit status of it."""
 
 
-def stop_at_once_when_asked_twice(reactor: Any, leave: Callable[[int], Any] = os._exit) -> None:  # noqa: ANN401
+def heed(
+    reactor: Any,  # noqa: ANN401  whichever is running
+    hung_up: Callable[[], None],
+    leave: Callable[[int], Any] = os._exit,
+) -> None:
     """
-    Let a second SIGTERM or SIGINT end the process at once.
+    Take over the signals once the reactor runs; its own handlers are in place by then.
 
-    Twisted's own handlers would raise C{ReactorNotRunning} for it and go on
-    stopping. They are installed when the reactor starts, so ours go over
-    them after that.
+    A second SIGTERM or SIGINT ends the process at once: Twisted's handlers
+    would raise C{ReactorNotRunning} for it and go on stopping. SIGHUP, which
+    would end the process, calls C{hung_up} instead.
     """
-    reactor.callWhenRunning(_install, leave)
+
+    def install() -> None:
+        asked: list[int] = []
+        for number in _STOPPING:
+            signal.signal(number, _once(signal.getsignal(number), asked, leave))
+        signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(hung_up))
+
+    reactor.callWhenRunning(install)
 
 
-def _install(leave: Callable[[int], Any]) -> None:
-    asked: list[int] = []
+def _once(first: Any, asked: list[int], leave: Callable[[int], Any]) -> Handler:  # noqa: ANN401  any handler
+    """Return a handler that does what was done before, and leaves if it was asked already."""
 
-    def over(first: Any) -> Callable[[int, FrameType | None], None]:  # noqa: ANN401  Twisted's handler
-        def handle(number: int, frame: FrameType | None) -> None:
-            asked.append(number)
-            if len(asked) > 1:
-                leave(_BY_SIGNAL + number)
-            elif callable(first):
-                first(number, frame)
+    def handle(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) > 1:
+            leave(_BY_SIGNAL + number)
+        elif callable(first):
+            first(number, frame)
 
-        return handle
-
-    for number in _STOPPING:
-        signal.signal(number, over(signal.getsignal(number)))
+    return handle

@@ -114,6 +114,7 @@ class SimulatorSite(Site):
     @ivar early: whether the next request for a path is to be answered ahead of its body.
     """
 
+    noisy = False
     protocol = SimulatorChannel  # type: ignore[assignment]
     requestFactory = SimulatorRequest
 

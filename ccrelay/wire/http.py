@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Pairs: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -37,7 +37,7 @@ class UpstreamRequest:
 
     method: str
     url: str
-    headers: Pairs
+    headers: Pairs = field(repr=False)
     body: bytes | None = None
 
     def adding(self, *pairs: tuple[bytes, bytes]) -> UpstreamRequest:
@@ -56,5 +56,5 @@ class ResponseHead:
     """
 
     status: int
-    headers: Pairs
+    headers: Pairs = field(repr=False)
     length: int | None = None
