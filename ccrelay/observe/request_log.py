@@ -25,8 +25,8 @@ class RequestLog:
         self._log = self.log
 
     def attempt_ended(self, attempt: AttemptEnded) -> None:
-        """Log an attempt that failed; one that did not shows in its request's line."""
-        if attempt.verdict is Verdict.OK:
+        """Log an attempt that failed; one that did not, or was cut short, shows in its request's line."""
+        if attempt.verdict in {Verdict.OK, Verdict.CANCELLED}:
             return
         fields = {
             "id": attempt.request,

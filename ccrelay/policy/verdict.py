@@ -28,6 +28,8 @@ class Verdict(enum.Enum):
     """The provider is overloaded, another may not be."""
     BROKEN = "broken"
     """The provider failed: no connection, no answer in time, 5xx, or not what was asked for."""
+    CANCELLED = "cancelled"
+    """The client left or the relay ended it; that says nothing about the provider."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Attempt:
 
     async def run(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
         """Ask, and relay the answer or find out why there is none."""
-        verdict, reason = Verdict.BROKEN, "cut short"
+        verdict, reason = Verdict.CANCELLED, "cut short"
         try:
             outcome = await self._ask(asked, response, stream)
             verdict, reason = outcome.verdict, outcome.reason

@@ -281,6 +281,8 @@ class LeavingTests(SynchronousTestCase):
         self.assertFalse(stack.asked("a")[0].open)
         self.assertIsNotNone(stack.asked("a")[0].gone_at)
         self.assertEqual(stack.why, "client left")
+        self.assertEqual([attempt.verdict.value for attempt in stack.told.attempts], ["cancelled"])
+        self.assertEqual([line["message"] for line in stack.logged], ["request"])
 
     def test_a_client_that_leaves_before_the_head(self) -> None:
         """So it is while the provider has not answered yet."""
