@@ -1,0 +1,85 @@
+# `make run` and `make test` set up all they need in .venv; what is there already is not done again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+TESTS ?= tests
+
+export PYTHONPATH := $(CURDIR)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.NOTPARALLEL:
+.PHONY: help run test lint types check clean
+
+help:
+	@echo 'make run    serve on 127.0.0.1:8787 (ARGS=... are for `ccrelay serve`)'
+	@echo 'make test   run the tests and measure what they cover (TESTS=tests.policy runs a part, without measuring)'
+	@echo 'make lint   ruff        make types  mypy        make check  lint, types and test'
+	@echo 'make clean  remove what the others made'
+	@echo 'PYTHON=python3.13 chooses the Python that .venv is made with'
+
+run: $(VENV)/.run
+	@exec $(BIN)/python -m ccrelay.cli.main serve $(ARGS)
+
+ifeq ($(TESTS),tests)
+test: $(VENV)/.test $(VENV)/.node
+	@$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m twisted.trial tests
+	@$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+else
+test: $(VENV)/.test $(VENV)/.node
+	$(BIN)/python -m twisted.trial $(TESTS)
+endif
+
+lint: $(VENV)/.lint
+	$(BIN)/python -m ruff check .
+
+types: $(VENV)/.lint
+	$(BIN)/python -m mypy
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf tests/live/node/node_modules twisted/plugins/dropin.cache
+	find ccrelay tests twisted -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is touched last, so that a set-up that was interrupted is begun again.
+$(VENV)/.made:
+	@$(PYTHON) -c '' 2> /dev/null || { \
+	    echo 'There is no $(PYTHON) here. On Debian and Ubuntu: apt install python3 python3-venv'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "ccrelay needs Python 3.11 or newer, and $(PYTHON) is" \
+	        "$$($(PYTHON) -c 'import platform; print(platform.python_version())'):" \
+	        'name another one, make PYTHON=python3.11 ...'; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || { \
+	    echo 'Python cannot make virtual environments here. On Debian and Ubuntu: apt install python3-venv'; \
+	    exit 1; }
+	@echo 'Setting up .venv; this is done once.'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# compat: the other ways of an editable install hide twisted/plugins from twistd.
+PIP := $(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable
+PACKAGING := setup.cfg setup.py pyproject.toml
+
+$(VENV)/.run: $(VENV)/.made $(PACKAGING)
+	@echo 'Installing what ccrelay needs.'
+	@$(PIP) .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made $(PACKAGING)
+	@echo 'Installing what the tests need.'
+	@$(PIP) '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.made $(PACKAGING)
+	@echo 'Installing what lint and types need.'
+	@$(PIP) '.[lint,test]'
+	@touch $@
+
+# Without npm the tests of the JavaScript SDK are skipped, and say so.
+$(VENV)/.node: $(VENV)/.made tests/live/setup-node.sh tests/live/node/package.json
+	@if sh tests/live/setup-node.sh; then touch $@; fi

@@ -1,0 +1,1 @@
+"""The command line: C{ccrelay COMMAND}, one module for each command."""

@@ -1,0 +1,1 @@
+"""Rules that need real sockets, processes and clients."""
