@@ -115,7 +115,7 @@ def _upstream(
         client,
         keys,
         mapping,
-        provider.priority if provider.priority is not None else max((k.priority for k in keys), default=1),
+        provider.priority,
         provider.models,
         mapping.names(),
         Limits(provider.first_byte_timeout_ms / 1000, provider.idle_timeout_ms / 1000, whole),
