@@ -1,0 +1,1 @@
+"""What the operator wrote, read and judged whole; only the service and the command lines look at it."""

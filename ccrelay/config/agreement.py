@@ -1,0 +1,165 @@
+"""Whether the parts of a configuration agree with each other, and with what this version can do."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ccrelay.config.reach import reachable_from_outside
+from ccrelay.config.vocabulary import listed, masked, nearest
+from ccrelay.config.written import Problem, under
+from ccrelay.providers.registry import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from ccrelay.config.model import ProviderSettings, Settings
+    from ccrelay.config.written import KeyPath
+
+_KEYED: Final = frozenset({"anthropic", "zai", "minimax", "anthropic_compatible"})
+
+
+def problems(settings: Settings, spoiled: Collection[KeyPath] = ()) -> Iterator[Problem]:
+    """
+    Yield what in a configuration contradicts the rest of it.
+
+    @param spoiled: paths of which a problem has been told already; what leads on from them is not judged.
+    """
+    yield from (problem for problem in _all(settings, spoiled) if not under(problem.path, spoiled))
+
+
+def _all(settings: Settings, spoiled: Collection[KeyPath]) -> Iterator[Problem]:
+    if not settings.providers:
+        yield Problem(
+            ("providers",),
+            "found nothing; add a provider, or run without a file: then one is made of the environment",
+        )
+    names = [provider.name for provider in settings.providers]
+    yield from _twice(names, ("providers",), "name")
+    for place, provider in enumerate(settings.providers):
+        yield from _of_provider(provider, ("providers", place))
+    yield from _clients(settings)
+    known = [name for n, name in enumerate(names) if not under(("providers", n, "name"), spoiled)]
+    if known:
+        yield from _references(settings, dict.fromkeys(known))
+    yield from _reach(settings)
+
+
+def notes(settings: Settings) -> Iterator[str]:
+    """Yield what is allowed and yet may surprise."""
+    if not any(provider.enabled for provider in settings.providers):
+        yield "no provider is enabled, so no request can be served"
+    auth = settings.server.auth
+    if auth.allow_anonymous and not auth.asks and any(map(reachable_from_outside, settings.server.listen)):
+        yield "allow_anonymous: whoever reaches the relay from another machine may use its providers"
+
+
+def _of_provider(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
+    kind = provider.type
+    if "auth" in provider.model_fields_set and kind != "anthropic_compatible":
+        text = f"found it for type {kind}; allowed: for type anthropic_compatible alone; remove it"
+        yield Problem((*path, "auth"), text)
+    if provider.passthrough and kind != "anthropic":
+        text = f"found it for type {kind}; allowed: for type anthropic alone, whose tokens it lets through"
+        yield Problem((*path, "passthrough"), text)
+    if not provider.enabled:
+        return
+    if kind not in KINDS:
+        text = f"type {kind} is not available in this version; set enabled: false or remove it"
+        yield Problem((*path, "type"), text)
+        return
+    if kind == "anthropic_compatible" and provider.base_url is None:
+        text = "found nothing; type anthropic_compatible needs it: what stands before /v1/messages"
+        yield Problem((*path, "base_url"), text)
+    yield from _keys(provider, path)
+    for key in ("ca_file", "client_certificate"):
+        yield from _file(getattr(provider, key), (*path, key))
+
+
+def _keys(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
+    keyless = provider.auth == "none" if provider.type == "anthropic_compatible" else provider.passthrough
+    if not provider.keys and provider.type in _KEYED and not keyless:
+        ways = {
+            "anthropic": ", or passthrough: true to serve clients with subscriptions of their own alone",
+            "anthropic_compatible": ", or auth: none",
+        }
+        way = "add keys: [{key: ...}]" + ways.get(provider.type, "") + ", or set enabled: false"
+        yield Problem((*path, "keys"), f"found no key; type {provider.type} needs one: {way}")
+    for place, key in enumerate(provider.keys):
+        if key.key is None:
+            yield Problem((*path, "keys", place, "key"), "found neither key nor key_file; add one of them")
+    yield from _twice([key.name for key in provider.keys], (*path, "keys"), "name")
+
+
+def _file(name: str | None, path: KeyPath) -> Iterator[Problem]:
+    if name is None:
+        return
+    if not Path(name).is_absolute():
+        yield Problem(path, f"found {name!r}; allowed: a path that begins with a slash")
+    elif not Path(name).is_file() or not os.access(name, os.R_OK):
+        yield Problem(path, f"found {name!r}, which is no file that can be read; allowed: a PEM file")
+
+
+def _clients(settings: Settings) -> Iterator[Problem]:
+    auth = settings.server.auth
+    path = ("server", "auth", "clients")
+    yield from _twice([client.name for client in auth.clients], path, "name")
+    others = [auth.api_key, auth.bearer_secret]
+    for place, client in enumerate(auth.clients):
+        if client.key in others:
+            yield Problem(
+                (*path, place, "key"), "found a key that somebody else has too; give each client its own"
+            )
+        others.append(client.key)
+
+
+def _twice(names: Sequence[str | None], path: KeyPath, key: str) -> Iterator[Problem]:
+    """Yield a problem for each name but the first of those that are the same."""
+    seen: Counter[str] = Counter()
+    for place, name in enumerate(names):
+        if name is not None and seen[name]:
+            yield Problem((*path, place, key), f"found {masked(name)!r} once more; give each its own")
+        seen[name or ""] += 1
+
+
+def _references(settings: Settings, names: Collection[str]) -> Iterator[Problem]:
+    routing = settings.routing
+    yield from _reference(routing.default_provider, ("routing", "default_provider"), names)
+    yield from _reference(routing.account_provider, ("routing", "account_provider"), names)
+    for model, name in routing.model_mapping.items():
+        yield from _reference(name, ("routing", "model_mapping", model), names)
+    for place, client in enumerate(settings.server.auth.clients):
+        for number, name in enumerate(client.providers):
+            yield from _reference(name, ("server", "auth", "clients", place, "providers", number), names)
+
+
+def _reference(name: str | None, path: KeyPath, names: Collection[str]) -> Iterator[Problem]:
+    if name is None or name in names:
+        return
+    near = nearest(name, names)
+    hint = f"; did you mean {near!r}?" if near else ""
+    yield Problem(path, f"found {masked(name)!r}, and no such provider; allowed: {listed(names)}{hint}")
+
+
+def _reach(settings: Settings) -> Iterator[Problem]:
+    auth = settings.server.auth
+    for place, listen in enumerate(settings.server.listen):
+        path = ("server", "listen", place)
+        if listen in settings.server.listen[:place]:
+            yield Problem(path, f"found {listen!r} once more; keep one of them")
+        if auth.allow_anonymous or not reachable_from_outside(listen):
+            continue
+        if not auth.asks:
+            yield Problem(
+                path,
+                f"found {listen!r}, which other machines reach, and no credential that clients must show; "
+                "set server.auth.api_key, or listen on 127.0.0.1, or set server.auth.allow_anonymous: true",
+            )
+        elif auth.allow_bearer and auth.bearer_secret is None:
+            yield Problem(
+                ("server", "auth", "allow_bearer"),
+                f"found true, which takes any bearer, and {listen!r}, which other machines reach; "
+                "set server.auth.bearer_secret, or listen on 127.0.0.1, or set allow_bearer: false",
+            )
