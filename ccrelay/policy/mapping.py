@@ -16,7 +16,8 @@ class ModelMapping:
     """
     A provider's C{model_mapping}: exact names first, then C{prefix*} patterns, the longest first.
 
-    A variant suffix such as C{[1m]} is kept where the table does not name it.
+    A variant suffix such as C{[1m]} is kept where the table does not name it, neither in the name nor in
+    what that is mapped to.
     """
 
     __slots__ = ("_exact", "_prefixes")
@@ -37,7 +38,9 @@ class ModelMapping:
         if variant is None:
             return model
         base = self._named(model[: variant.start()])
-        return model if base is None else base + variant[0]
+        if base is None:
+            return model
+        return base if _VARIANT.search(base) else base + variant[0]
 
     def names(self) -> tuple[str, ...]:
         """Return the exact names that clients may ask for."""

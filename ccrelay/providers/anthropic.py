@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 # The version that every provider of the format knows, for requests of the relay's own.
 _OWN_HEADERS: Final = ((b"anthropic-version", b"2023-06-01"), (b"accept", b"application/json"))
-_STATUS_OF_KIND: Final = {kind: status for status, kind in reversed(KIND_OF_STATUS.items())}
+_STATUS_OF_KIND: Final = {kind: status for status, kind in reversed(KIND_OF_STATUS.items())} | {
+    "timeout_error": 504
+}
 _NOT_AN_ANSWER: Final = 400
+_NOT_FOUND: Final = 404
 
 
 def _no_table(_status: int, _said: ErrorBody, _now: float) -> Complaint | None:
@@ -74,7 +77,7 @@ class AnthropicFormat:
         """Return the models of a list in Anthropic's shape or OpenAI's; both have C{data[].id}."""
         try:
             listed: Any = msgspec.json.decode(body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ()
         entries = listed.get("data") if isinstance(listed, dict) else None
         return tuple(
@@ -104,7 +107,7 @@ class AnthropicFormat:
         said = read_error(body)
         tabled = self.error_table(head.status, said, now)
         if tabled is not None:
-            return tabled
+            return _carrying(tabled, head.headers, mapped=mapped)
         verdict = judge(head.status, said, mapped=mapped)
         if head.status < _NOT_AN_ANSWER:
             message = (
@@ -155,6 +158,16 @@ def _is_message(body: bytes) -> bool:
         return _MESSAGE.decode(body).type == "message"
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def _carrying(tabled: Complaint, headers: Pairs, *, mapped: bool) -> Complaint:
+    """Return a table's complaint with the provider's fields that it does not set itself."""
+    own = {name for name, _ in tabled.headers}
+    kept = tuple(pair for pair in _without_type(fields.downward(headers)) if pair[0] not in own)
+    strange = mapped and tabled.status == _NOT_FOUND  # another provider may know the model
+    return replace(
+        tabled, headers=kept + tabled.headers, verdict=Verdict.BROKEN if strange else tabled.verdict
+    )
 
 
 def _without_type(pairs: Pairs) -> Pairs:

@@ -12,7 +12,7 @@ from ccrelay.providers.anthropic import AnthropicFormat
 from ccrelay.providers.interfaces import Capabilities, Stage
 from ccrelay.providers.translators import PassThrough
 from ccrelay.wire.splice import with_value
-from ccrelay.wire.sse import events, render
+from ccrelay.wire.sse import events
 
 if TYPE_CHECKING:
     from ccrelay.providers.interfaces import ITranslator
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from ccrelay.wire.http import Pairs, UpstreamRequest
     from ccrelay.wire.request import MessagesRequest
 
+
+class _Content(msgspec.Struct):
+    content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Messages(msgspec.Struct):
+    messages: list[Any]
+
+
+_CONTENT: Final = msgspec.json.Decoder(_Content)
+_MESSAGES: Final = msgspec.json.Decoder(_Messages)
+_NULL: Final = msgspec.Raw(b"null")
 _UNAVAILABLE: Final = 503
 _OVERLOADED: Final = 529
 
@@ -59,7 +71,7 @@ class Ollama(AnthropicFormat):
 
         @raise Malformed: for an image that is not base64; Ollama fetches none.
         """
-        if b'"url"' in request.body and _has_url_image(msgspec.json.decode(request.body)):
+        if b'"url"' in request.body and _has_url_image(request.body):
             msg = "Ollama takes images only as base64: send source {type: base64, media_type, data}, no URL."
             raise Malformed(msg)
         return super().compose(request, headers, query)
@@ -71,9 +83,13 @@ class Ollama(AnthropicFormat):
     def message(self, body: bytes) -> bytes | None:
         """Return the message, with C{content: null} as an empty list."""
         whole = super().message(body)
-        if whole is not None and msgspec.json.decode(whole).get("content", ()) is None:
-            return with_value(whole, "content", b"[]")
-        return whole
+        if whole is None:
+            return None
+        try:
+            empty = _CONTENT.decode(whole).content == _NULL
+            return with_value(whole, "content", b"[]") if empty else whole
+        except (msgspec.DecodeError, UnicodeDecodeError, Malformed):
+            return None
 
 
 class _CompletedStart(PassThrough):
@@ -82,42 +98,45 @@ class _CompletedStart(PassThrough):
     def feed(self, data: bytes) -> bytes:
         before = self.stage
         whole = super().feed(data)
-        if before == Stage.NOTHING and self.stage > Stage.NOTHING and b"message_start" in whole:
-            return b"".join(
-                render(name, _completed(said) if name == b"message_start" else said)
-                for name, said in events(whole)
-            )
+        if before == Stage.NOTHING and self.stage > Stage.NOTHING:
+            for name, said in events(whole):
+                if name == b"message_start":
+                    return whole.replace(said, _completed(said), 1)
         return whole
 
 
 def _completed(data: bytes) -> bytes:
     try:
         start: Any = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return data
     message = start.get("message") if isinstance(start, dict) else None
     if not isinstance(message, dict):
         return data
-    message["content"] = message.get("content") or []
-    for name in ("stop_reason", "stop_sequence"):
-        message.setdefault(name, None)
-    usage = message.setdefault("usage", {})
-    if isinstance(usage, dict):
-        usage.setdefault("input_tokens", 0)
-        usage.setdefault("output_tokens", 0)
-    return msgspec.json.encode(start)
+    usage = message.get("usage") or {}
+    filled = {
+        "content": message.get("content") or [],
+        "stop_reason": message.get("stop_reason"),
+        "stop_sequence": message.get("stop_sequence"),
+        "usage": {"input_tokens": 0, "output_tokens": 0, **usage} if isinstance(usage, dict) else usage,
+    }
+    completed = {**message, **filled}
+    return data if completed == message else msgspec.json.encode({**start, "message": completed})
 
 
-def _has_url_image(value: Any) -> bool:  # noqa: ANN401  any JSON
-    """Return whether an image block anywhere in the request has a URL for its source."""
-    todo = [value]
+def _has_url_image(body: bytes) -> bool:
+    """Return whether a message, or a tool's result in one, has an image with a URL for its source."""
+    try:
+        todo: list[Any] = list(_MESSAGES.decode(body).messages)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False  # what cannot be read is the server's to refuse
     while todo:
         item = todo.pop()
-        if isinstance(item, dict):
-            source = item.get("source")
-            if item.get("type") == "image" and isinstance(source, dict) and source.get("type") == "url":
-                return True
-            todo.extend(item.values())
-        elif isinstance(item, list):
-            todo.extend(item)
+        if not isinstance(item, dict):
+            continue
+        source = item.get("source")
+        if item.get("type") == "image" and isinstance(source, dict) and source.get("type") == "url":
+            return True
+        inside = item.get("content")
+        todo.extend(inside if isinstance(inside, list) else ())
     return False

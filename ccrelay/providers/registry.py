@@ -30,6 +30,7 @@ def provider_of(kind: str, base_url: str | None, scheme: str | None, *, has_key:
     @param scheme: for C{anthropic_compatible}: C{x-api-key}, C{bearer} or C{none}.
     @param has_key: whether keys are configured, for kinds that can do without.
     @raise KeyError: for a kind that is not among L{KINDS}.
+    @raise ValueError: for C{anthropic_compatible} without a C{base_url}.
     """
     base = base_url.rstrip("/") if base_url else None
     if kind == "anthropic":

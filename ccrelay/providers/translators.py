@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from ccrelay.providers.interfaces import Stage
 from ccrelay.wire import usage
@@ -11,6 +12,8 @@ from ccrelay.wire.sse import EventReader, events
 
 if TYPE_CHECKING:
     from ccrelay.wire.error_json import ErrorBody
+
+_BLANK: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
 class PassThrough:
@@ -40,7 +43,7 @@ class PassThrough:
         whole = self._reader.feed(data)
         if whole and (self.stage < Stage.CONTENT or b"message_" in whole or b"error" in whole):
             # The rest of an event whose beginning has gone out is not an event of its own.
-            self._watch(whole.partition(b"\n\n")[2] if within else whole)
+            self._watch(_after_first_blank(whole) if within else whole)
         return whole
 
     def _watch(self, whole: bytes) -> None:
@@ -60,3 +63,8 @@ class PassThrough:
                 self.stage = Stage.STOPPED
             elif name != b"ping":
                 self.stage = max(self.stage, Stage.CONTENT)
+
+
+def _after_first_blank(whole: bytes) -> bytes:
+    blank = _BLANK.search(whole)
+    return whole[blank.end() :] if blank else b""

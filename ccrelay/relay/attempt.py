@@ -92,7 +92,7 @@ class Attempt:
             outcome = await self._ask(asked, response, stream)
             verdict, reason = outcome.verdict, outcome.reason
         except UpstreamError as error:
-            reason = error.message
+            verdict, reason = Verdict.BROKEN, error.message
             return self._failed(error)
         except ClientError as error:
             verdict, reason = Verdict.CLIENT, error.message
@@ -160,7 +160,8 @@ class Attempt:
     async def _stream(self, answer: UpstreamResponse, stream: ClientStream) -> Outcome:
         translator = self._upstream.provider.translator()
         down = fields.downward(answer.head.headers)
-        body = BodyRelay(translator, stream, self._clock, self._upstream.limits.idle, down)
+        idle = self._upstream.limits.idle
+        body = BodyRelay(translator, stream, self._clock, idle, down, self._hiding_key)
         try:
             await body.run(answer)
         except UpstreamError as error:
@@ -176,9 +177,8 @@ class Attempt:
         finally:
             self._exchange.usage = self._exchange.usage.updated(translator.usage)
         if translator.error_first and translator.error is not None:
-            complaint = self._upstream.provider.classify_event(
-                translator.error, self._hiding_key(translator.error_data), self._wall()
-            )
+            data = self._hiding_key(translator.error_data)
+            complaint = self._upstream.provider.classify_event(read_error(data), data, self._wall())
             return self._outcome(complaint.verdict, complaint)
         stream.complete()
         if translator.error is None:

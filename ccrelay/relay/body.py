@@ -12,6 +12,8 @@ from ccrelay.errors import Broken, Stalled, UpstreamError
 from ccrelay.providers.interfaces import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
     from ccrelay.providers.interfaces import ITranslator
@@ -39,13 +41,21 @@ class BodyRelay:
     """
 
     def __init__(
-        self, translator: ITranslator, stream: ClientStream, clock: IReactorTime, idle: float, headers: Pairs
+        self,
+        translator: ITranslator,
+        stream: ClientStream,
+        clock: IReactorTime,
+        idle: float,
+        headers: Pairs,
+        hiding: Callable[[bytes], bytes],
     ) -> None:
         """
         @param idle: seconds without a byte after which either side counts as stalled.
         @param headers: of the provider's answer, for the head of the client's.
+        @param hiding: takes out of an error what the client must not see: our key, should it be repeated.
         """
         self._translator = translator
+        self._hiding = hiding
         self._stream = stream
         self._clock = clock
         self._idle = idle
@@ -87,6 +97,8 @@ class BodyRelay:
         if translator.error_first:
             self._done()
             return
+        if translator.error is not None:
+            whole = self._hiding(whole)
         self._stream.open(self._headers)
         self._stream.send(whole, split=translator.split)
         if translator.stage == Stage.STOPPED or translator.error is not None:

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from ccrelay.errors import AllFailed, NotFound, UpstreamError
+from ccrelay.relay.events import CLIENT_LEFT
 from ccrelay.wire import headers as fields
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class _Raw:
         self._exchange = exchange
         self._body: ResponseBody | None = None
         self._timer = clock.callLater(idle, self._stalled)
-        self._over: Deferred[None] = Deferred(lambda _: self._release())
+        self._over: Deferred[None] = Deferred(self._cancel)
 
     def run(self, answer: UpstreamResponse) -> Deferred[None]:
         pairs = fields.downward_resource(answer.head.headers)
@@ -139,6 +140,11 @@ class _Raw:
 
     def _stalled(self) -> None:
         self._cut(f"nothing moved for {self._idle:g} s")
+
+    def _cancel(self, _over: Deferred[None]) -> None:
+        """The client has gone, or the relay ends this: words behind a part would make another file of it."""
+        ending = self._exchange.interrupted
+        self._cut(CLIENT_LEFT if ending is None else ending.message)
 
     def _cut(self, why: str) -> None:
         """End it so that the client cannot take the part for the whole."""

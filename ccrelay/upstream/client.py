@@ -13,7 +13,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ccrelay.errors import FirstByteTimeout, Unreachable, UpstreamError
 from ccrelay.upstream.body import COMPLAINT_LIMIT, Collected, RequestBody, ResponseBody
-from ccrelay.upstream.failures import ended_by_us, upstream_error
+from ccrelay.upstream.failures import broken_body, ended_by_us, upstream_error
 from ccrelay.wire.http import ResponseHead
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class UpstreamClient:
         @raise Unreachable: no connection, or none free in time.
         @raise FirstByteTimeout: no answer in time.
         @raise Broken: the connection was lost, or what came is not HTTP.
+        @raise RelayError: why C{body} broke off.
         """
         await self._turn()
         try:
@@ -163,7 +164,7 @@ class UpstreamClient:
         except Exception as error:  # noqa: BLE001  everything a transport can raise becomes one of our tree
             if ended_by_us(error):
                 raise CancelledError from None
-            raise upstream_error(error) from None
+            raise broken_body(error) or upstream_error(error) from None
 
     def close(self) -> Deferred[None]:
         """Close the kept connections; it does not wait longer than 2 s for them."""

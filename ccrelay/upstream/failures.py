@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError
 from twisted.web._newclient import ParseError, RequestNotSent, RequestTransmissionFailed
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
-from ccrelay.errors import Broken, Unreachable
+from ccrelay.errors import Broken, RelayError, Unreachable
 
 if TYPE_CHECKING:
     from ccrelay.errors import UpstreamError
@@ -22,6 +22,12 @@ def ended_by_us(problem: Exception) -> bool:
     causes = [problem, *(reason.value for reason in getattr(problem, "reasons", ()))]
     ours = (CancelledError, error.ConnectionAborted, error.ConnectingCancelledError)
     return any(isinstance(cause, ours) for cause in causes)
+
+
+def broken_body(problem: Exception) -> RelayError | None:
+    """Return why a body that was passed on as it came broke off, if that is why a request failed."""
+    reasons = [reason.value for reason in getattr(problem, "reasons", ())]
+    return next((reason for reason in reasons if isinstance(reason, RelayError)), None)
 
 
 def upstream_error(problem: Exception) -> UpstreamError:
@@ -40,7 +46,8 @@ def upstream_error(problem: Exception) -> UpstreamError:
     if isinstance(problem, error.ConnectionRefusedError):
         return Unreachable("connection refused")
     if isinstance(problem, error.ConnectError):
-        return Unreachable(f"cannot connect: {problem.args[0] if problem.args else problem}")
+        words = str(problem.args[0]) if problem.args else ""
+        return Unreachable(f"cannot connect: {words or type(problem).__name__}")
     if any(isinstance(cause, ParseError) for cause in (problem, *reasons)):
         return Broken("what came back is not HTTP")
     if isinstance(problem, (ResponseNeverReceived, RequestNotSent, RequestTransmissionFailed)):

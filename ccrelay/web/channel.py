@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from twisted.internet.protocol import connectionDone
 from twisted.web.http import HTTPChannel
 
-from ccrelay.errors import Malformed
+from ccrelay.errors import Malformed, Stalled
+from ccrelay.web.incoming import too_slow
 from ccrelay.wire.error_json import envelope
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class RelayChannel(HTTPChannel):
 
     timeOut = 120
     abortTimeout = 15
-    totalHeadersSize = 64 * 1024  # lists of betas and conversation headers grow
+    totalHeadersSize = MAX_LENGTH = 64 * 1024  # lists of betas and conversation headers grow
 
     site: Any
     transport: Any
@@ -57,6 +58,17 @@ class RelayChannel(HTTPChannel):
             self._head_timer = self.callLater(_HEAD_S, self._slow_head)
         super().dataReceived(data)
 
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of a head; a folded one (RFC 9112, 5.2) is read differently by others."""
+        if line[:1] in (b" ", b"\t"):
+            self._respondToBadRequestAndDisconnect()
+        else:
+            super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: ARG002, N802  Twisted's
+        """Refuse a line that is longer than a head may be."""
+        self._respondToBadRequestAndDisconnect()
+
     def rawDataReceived(self, data: bytes) -> None:
         """Take bytes of a body, or of what follows an early answer."""
         if self._lingering:
@@ -77,6 +89,11 @@ class RelayChannel(HTTPChannel):
             request.body.on_wanted = self._send100Continue
         request.headReceived(self._command, self._path, self._version)
 
+    def allContentReceived(self) -> None:  # noqa: N802  Twisted's
+        """Tell a request that its body is complete, unless it was answered in the middle of it."""
+        if not self._lingering:
+            super().allContentReceived()
+
     def requestDone(self, request: Any) -> None:  # noqa: ANN401  Twisted's Request, ours below
         """Go on to the next request, or drop the rest of the body of one answered early."""
         if request.body is None or request.body.over:
@@ -90,7 +107,7 @@ class RelayChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell the request, and let go of the timers."""
-        self.site.channels.discard(self)
+        self.site.left(self)
         self._head_done()
         timer, self._linger_timer = self._linger_timer, None
         if timer is not None and timer.active():
@@ -98,7 +115,12 @@ class RelayChannel(HTTPChannel):
         super().connectionLost(reason)
 
     def timeoutConnection(self) -> None:
-        """Close a connection that was idle for too long; that is no event worth a log line."""
+        """Close a connection that was idle for too long; give up a body that has stopped moving."""
+        body = self.requests[0].body if self.requests else None
+        if body is not None and not body.over:
+            stuck = Stalled(f"it took nothing of the body for {self.timeOut} s")
+            body.broken(stuck if body.paused else too_slow())
+            return
         self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)
         self.loseConnection()
 
@@ -131,6 +153,7 @@ class RelayChannel(HTTPChannel):
             % (status, reason, len(body), request_id.encode(), request_id.encode(), body)
         )
         self.requests.clear()
+        self.setRawMode()  # nothing that follows is a line of a head
         self._lingering = True
         self._linger_timer = self.callLater(_LINGER_S, self._lingered)
 

@@ -16,7 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed as NoSuchMethod
 from ccrelay.errors import Draining, MethodNotAllowed, NotFound, RelayError, WrongType
 from ccrelay.web import models
 from ccrelay.web.errors import error_answer
-from ccrelay.web.response import ClientResponse, dress
+from ccrelay.web.response import ClientResponse, dress, ids
 from ccrelay.wire.http import first, media_type
 from ccrelay.wire.request import MessagesRequest
 
@@ -221,9 +221,8 @@ def _exchange(request: RelayRequest) -> Exchange:
 
 
 def _answer(request: RelayRequest, body: bytes, status: int = 200, headers: Any = ()) -> bytes:  # noqa: ANN401
-    exchange = _exchange(request)
-    ids = ((b"x-ccrelay-request-id", exchange.id.encode("ascii")),)
-    dress(request, status, (*_JSON, *headers, *ids, (b"content-length", b"%d" % len(body))))
+    length = (b"content-length", b"%d" % len(body))
+    dress(request, status, (*_JSON, *headers, *ids(_exchange(request)), length))
     return body
 
 

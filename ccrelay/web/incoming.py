@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer
 from zope.interface import implementer
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
 
-    from ccrelay.errors import ClientError
+    from ccrelay.errors import RelayError
     from ccrelay.relay.interfaces import IPausable
 
 _PACE_S: Final = 15.0
 _PACE_BYTES: Final = 8 * 1024
 """A body must bring so many bytes in so many seconds, or be refused as too slow."""
+_HELD_BYTES: Final = 64 * 1024
+"""How much of a body is kept before there is a provider to pass it on to."""
 
 
 @implementer(IBodyProducer)
@@ -30,12 +32,14 @@ class IncomingBody:
 
     @ivar length: bytes announced, or C{UNKNOWN_LENGTH} for a chunked one.
     @ivar over: whether all of it has arrived.
+    @ivar paused: whether the client is held back, because the reader of the body is slow.
     """
 
     def __init__(self, length: int | None, clock: IReactorTime, source: IPausable) -> None:
         """@param source: what is held back when the reader of the body is slow."""
         self.length: int | str = UNKNOWN_LENGTH if length is None else length
         self.over = length == 0
+        self.paused = False
         self.on_wanted: Callable[[], None] | None = None
         self._clock = clock
         self._source = source
@@ -48,6 +52,7 @@ class IncomingBody:
         self._seen = 0
         self._consumer: IConsumer | None = None
         self._produced: Deferred[None] | None = None
+        self._broken: RelayError | None = None
 
     def gather(self, limit: int, *, keep: bool = True) -> Deferred[bytes]:
         """
@@ -79,6 +84,8 @@ class IncomingBody:
             self._refuse(_too_large(self._limit))
         elif self._keep:
             self._parts.append(data)
+            if self._limit is None and self._size > _HELD_BYTES:
+                self.pauseProducing()
 
     def ended(self) -> None:
         """The channel has the last bytes."""
@@ -90,8 +97,9 @@ class IncomingBody:
             self._consumer = None
             produced.callback(None)
 
-    def broken(self, error: ClientError) -> None:
-        """What came is not a body; the connection is of no more use after this request."""
+    def broken(self, error: RelayError) -> None:
+        """No more will come of it; the connection is of no more use after this request."""
+        self._broken = error
         produced, self._produced = self._produced, None
         self._refuse(error)
         if produced is not None:
@@ -99,7 +107,14 @@ class IncomingBody:
             produced.errback(error)
 
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Pass the body on to a provider as it comes (L{IBodyProducer})."""
+        """
+        Pass the body on to a provider as it comes (L{IBodyProducer}).
+
+        @return: a Deferred that fails with the L{RelayError} of a body that broke off.
+        """
+        if self._broken is not None:
+            return fail(self._broken)
+        self.resumeProducing()
         self._produced = Deferred(lambda _: None)
         produced = self._produced
         self._consumer = consumer
@@ -115,21 +130,21 @@ class IncomingBody:
     def pauseProducing(self) -> None:
         """The provider is behind: take no more from the client."""
         if not self.over:
+            self.paused = True
             self._source.pauseProducing()
 
     def resumeProducing(self) -> None:
         """The provider has caught up."""
-        if not self.over:
+        if self.paused:
+            self.paused = False
             self._source.resumeProducing()
 
     def stopProducing(self) -> None:
-        """The provider takes no more; what still comes is dropped."""
+        """The provider takes no more; what still comes is dropped, and its Deferred never fires."""
         self._consumer = None
+        self._produced = None
         self._keep = False
-        produced, self._produced = self._produced, None
         self.resumeProducing()
-        if produced is not None:
-            produced.errback(CancelledError())
 
     def _want(self) -> None:
         wanted, self.on_wanted = self.on_wanted, None
@@ -139,7 +154,7 @@ class IncomingBody:
     def _pace(self) -> None:
         if self._size - self._seen < _PACE_BYTES:
             self._timer = None
-            self._refuse(TooSlow("The request's body arrives too slowly; send it in one go."))
+            self._refuse(too_slow())
             return
         self._seen = self._size
         self._timer = self._clock.callLater(_PACE_S, self._pace)
@@ -152,7 +167,7 @@ class IncomingBody:
             self._parts.clear()
             gathered.callback(body)
 
-    def _refuse(self, error: ClientError) -> None:
+    def _refuse(self, error: RelayError) -> None:
         gathered, self._gathered = self._gathered, None
         self._keep = False
         self._stop_timing()
@@ -163,6 +178,11 @@ class IncomingBody:
         timer, self._timer = self._timer, None
         if timer is not None and timer.active():
             timer.cancel()
+
+
+def too_slow() -> TooSlow:
+    """Return the error for a body that does not keep coming."""
+    return TooSlow("The request's body arrives too slowly; send it in one go.")
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -22,6 +22,7 @@ _ASKING_S: Final = 2.5
 """Seconds for a provider to list its models: Claude Code waits 3 s for the list (docs/clients.md)."""
 _FRESH_S: Final = 300.0
 _LARGEST_PAGE: Final = 1000
+_DIGITS: Final = 4
 _DEFAULT_PAGE: Final = 20
 
 
@@ -91,7 +92,7 @@ def page(models: Sequence[Model], query: dict[str, str]) -> bytes:
     @raise Malformed: for a limit that is none.
     """
     limit = query.get("limit", str(_DEFAULT_PAGE))
-    if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_PAGE:
+    if not limit.isdecimal() or len(limit) > _DIGITS or not 1 <= int(limit) <= _LARGEST_PAGE:
         msg = f"limit: Input should be a number from 1 to {_LARGEST_PAGE}"
         raise Malformed(msg)
     ids = [model.id for model in models]

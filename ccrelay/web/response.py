@@ -87,6 +87,12 @@ class ClientResponse:
             fields.setRawHeaders(b"x-ccrelay-attempts", [b"%d" % self._exchange.attempt])
 
 
+def ids(exchange: Exchange) -> Pairs:
+    """Return the relay's id of a request as the header fields of an answer of its own."""
+    own = exchange.id.encode("ascii")
+    return ((b"x-ccrelay-request-id", own), (b"request-id", own))
+
+
 def dress(request: RelayRequest, status: int, headers: Pairs) -> None:
     """Put status and header fields on an answer, and how its connection goes on."""
     request.setResponseCode(status)

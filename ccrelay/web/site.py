@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, succeed
 from twisted.web.server import Site
 
 from ccrelay.errors import Malformed, RelayError
@@ -13,6 +14,7 @@ from ccrelay.relay.exchange import Exchange
 from ccrelay.web.channel import RelayChannel
 from ccrelay.web.errors import error_answer
 from ccrelay.web.request import RelayRequest
+from ccrelay.web.response import dress, ids
 from ccrelay.wire.http import first
 
 if TYPE_CHECKING:
@@ -24,10 +26,13 @@ if TYPE_CHECKING:
     from ccrelay.relay.events import IObserver
     from ccrelay.web.gate import Gate
 
+_DOTS = frozenset({".", ".."})
 _CORS = (
     (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
     (b"access-control-max-age", b"600"),
 )
+_CLOSING_S: Final = 2.0
+"""Seconds that a client has to read what was written to it before its connection is closed."""
 
 
 class RelaySite(Site):
@@ -55,6 +60,7 @@ class RelaySite(Site):
         self.gate = gate
         self.clock = clock
         self.channels: set[RelayChannel] = set()
+        self._closed: Deferred[None] | None = None
         self._new_id = new_id
         self._observers = observers
 
@@ -67,8 +73,29 @@ class RelaySite(Site):
     def log(self, request: object) -> None:
         """Keep no access log."""
 
-    def close(self) -> None:
-        """Close the connections that clients still keep."""
+    def close(self) -> Deferred[None]:
+        """
+        Close the connections that clients still keep, once what was written to them has gone out.
+
+        @return: a Deferred that fires when they are closed; a client that does not read is cut off after 2 s.
+        """
+        if not self.channels:
+            return succeed(None)
+        self._closed = Deferred()
+        closed = self._closed.addTimeout(_CLOSING_S, self.clock, self._cut_off)
+        for channel in tuple(self.channels):
+            channel.loseConnection()
+        return closed
+
+    def left(self, channel: RelayChannel) -> None:
+        """Note that a connection is closed."""
+        self.channels.discard(channel)
+        if not self.channels and self._closed is not None:
+            closed, self._closed = self._closed, None
+            closed.callback(None)
+
+    def _cut_off(self, _result: object, _seconds: float) -> None:
+        self._closed = None
         for channel in tuple(self.channels):
             channel.transport.abortConnection()
 
@@ -100,7 +127,7 @@ class RelaySite(Site):
             b"access-control-request-method"
         ):
             exchange.quiet = True
-            request.setResponseCode(204)
+            dress(request, 204, ids(exchange))
             request.finish()
             return
         request.prepath = []
@@ -110,9 +137,14 @@ class RelaySite(Site):
     def _admit(self, request: RelayRequest) -> None:
         try:
             request.uri.decode("ascii")
+            path = unquote_to_bytes(request.path).decode("utf-8")
         except UnicodeDecodeError:
-            msg = "The request target must be percent-encoded ASCII."
+            msg = "The request target must be percent-encoded UTF-8."
             raise Malformed(msg) from None
+        if not _DOTS.isdisjoint(path.split("/")):
+            # A provider may resolve them, and so be asked for what no route here leads to.
+            msg = "The path of a request must have no . or .. in it."
+            raise Malformed(msg)
         origin = self.gate.judge(
             request.pairs, http11=request.clientproto == b"HTTP/1.1", local=is_local(request.getHost())
         )
@@ -120,10 +152,9 @@ class RelaySite(Site):
             fields = request.responseHeaders
             fields.setRawHeaders(b"access-control-allow-origin", [origin.encode("latin-1")])
             fields.setRawHeaders(b"vary", [b"Origin"])
-            wanted = first(request.pairs, b"access-control-request-headers")
-            if wanted is not None:
-                fields.setRawHeaders(b"access-control-allow-headers", [wanted])
-                for name, value in _CORS:
+            if first(request.pairs, b"access-control-request-method") is not None:
+                wanted = first(request.pairs, b"access-control-request-headers") or b""
+                for name, value in (*_CORS, (b"access-control-allow-headers", wanted)):
                     fields.setRawHeaders(name, [value])
 
 

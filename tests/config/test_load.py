@@ -41,7 +41,7 @@ class LoadTests(SynchronousTestCase):
         self.assertEqual(self.names(None, {}), ["usual"])
 
     def test_the_environment(self) -> None:
-        """Without any file the environment says which providers are meant; a local Ollama counts if none is."""
+        """Without any file the environment names the providers; a local Ollama counts if it names none."""
         self.assertEqual(self.names(None, {"ANTHROPIC_API_KEY": "sk-test-0123456789"}), ["anthropic"])
         self.assertEqual(self.names(None, {}, ollama=True), ["ollama"])
         self.assertEqual(self.names(None, {}), ["simulator"])
