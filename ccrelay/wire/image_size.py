@@ -25,9 +25,9 @@ def image_size(data: str) -> tuple[int, int] | None:
     """
     head = _bytes_at(data, 0, _HEAD)
     if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR":
-        size = _big(head[16:20]), _big(head[20:24])
+        size = _big(head[16:20], 4), _big(head[20:24], 4)
     elif head.startswith((b"GIF87a", b"GIF89a")):
-        size = _little(head[6:8]), _little(head[8:10])
+        size = _little(head[6:8], 2), _little(head[8:10], 2)
     elif head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         size = _webp(head)
     elif head.startswith(b"\xff\xd8"):
@@ -50,13 +50,13 @@ def _bytes_at(data: str, offset: int, length: int) -> bytes:
 def _webp(head: bytes) -> tuple[int, int]:
     """Return the size in one of the three kinds of first chunk (RFC 9649, section 2.5 to 2.7)."""
     kind = head[12:16]
-    if kind == b"VP8X":
-        return _little(head[24:27]) + 1, _little(head[27:30]) + 1
-    if kind == b"VP8L" and head[20:21] == b"\x2f":
-        bits = _little(head[21:25])
+    if kind == b"VP8X" and len(head) >= 30:  # noqa: PLR2004  else it is cut short
+        return _little(head[24:27], 3) + 1, _little(head[27:30], 3) + 1
+    if kind == b"VP8L" and head[20:21] == b"\x2f" and len(head) >= 25:  # noqa: PLR2004  likewise
+        bits = _little(head[21:25], 4)
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if kind == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
-        return _little(head[26:28]) & 0x3FFF, _little(head[28:30]) & 0x3FFF
+        return _little(head[26:28], 2) & 0x3FFF, _little(head[28:30], 2) & 0x3FFF
     return 0, 0
 
 
@@ -69,17 +69,19 @@ def _jpeg(data: str) -> tuple[int, int]:
             break
         marker = segment[1]
         if marker in _FRAMES:
-            return _big(segment[7:9]), _big(segment[5:7])
+            return _big(segment[7:9], 2), _big(segment[5:7], 2)
         if marker == 0xFF:  # noqa: PLR2004  a fill byte may stand before any marker
             at += 1
         else:
-            at += 2 if marker in _ALONE else 2 + _big(segment[2:4])
+            at += 2 if marker in _ALONE else 2 + _big(segment[2:4], 2)
     return 0, 0
 
 
-def _big(number: bytes) -> int:
-    return int.from_bytes(number, "big")
+def _big(number: bytes, size: int) -> int:
+    """Return a number of so many bytes, the first the most significant; 0 where it is cut short."""
+    return int.from_bytes(number, "big") if len(number) == size else 0
 
 
-def _little(number: bytes) -> int:
-    return int.from_bytes(number, "little")
+def _little(number: bytes, size: int) -> int:
+    """Return a number of so many bytes, the first the least significant; 0 where it is cut short."""
+    return int.from_bytes(number, "little") if len(number) == size else 0
