@@ -73,7 +73,7 @@ class Stack:
     ) -> None:
         """
         @param providers: by name: the acts of its script.
-        @param settings: sections of the configuration; C{providers} there overrides the fields of one, by name.
+        @param settings: sections of the configuration; C{providers} there overrides fields, by name.
         @param provider: fields of every provider.
         """
         self.test = test
@@ -160,7 +160,9 @@ class Stack:
     @property
     def logged(self) -> list[dict[str, Any]]:
         """The log's lines about requests and attempts."""
-        return [line for line in map(json.loads, self.lines) if line["message"] in ("request", "attempt failed")]
+        return [
+            line for line in map(json.loads, self.lines) if line["message"] in ("request", "attempt failed")
+        ]
 
     @property
     def why(self) -> str:

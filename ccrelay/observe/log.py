@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-import msgspec
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
@@ -29,6 +30,8 @@ LEVELS: Final = {
 }  # fmt: skip
 FIELDS: Final = "ccrelay_fields"
 """The key of an event under which a mapping of plain values stands, to be shown as they are."""
+_CONTROLS: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What JSON need not escape, and yet ends a line for some readers, steers a terminal, or is no UTF-8."""
 
 
 class LogFile:
@@ -77,20 +80,25 @@ def json_line(event: LogEvent) -> str:
         "message": _message(event),
     }
     line.update(_told(event))
-    failure = event.get("log_failure")
+    failure = _failure(event)
     if failure is not None:
         line["traceback"] = _traceback(failure)
-    return msgspec.json.encode(line, enc_hook=str).decode("utf-8")
+    written = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def text_line(event: LogEvent) -> str:
-    """Return an event as text: time, level, message, then C{name=value} for each field."""
+    """
+    Return an event as text: time, level, message, then C{name=value} for each field.
+
+    A traceback follows in lines of its own, all of them indented: only an event begins at the margin.
+    """
     level = event["log_level"].name if "log_level" in event else "info"
-    parts = [_stamp(event), f"{level:5}", _message(event)]
+    parts = [_stamp(event), f"{level:5}", _printable(_message(event))]
     parts.extend(f"{name}={_shown(value)}" for name, value in _told(event).items())
-    line = " ".join(parts)
-    failure = event.get("log_failure")
-    return line if failure is None else f"{line}\n{_traceback(failure)}"
+    failure = _failure(event)
+    traceback = [] if failure is None else _traceback(failure).splitlines()
+    return "\n    ".join([" ".join(parts), *map(_printable, traceback)])
 
 
 FORMATS: Final[Mapping[str, Callable[[LogEvent], str]]] = {"json": json_line, "text": text_line}
@@ -133,7 +141,16 @@ def _stamp(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str:
-    return formatEvent(event) or str(event.get("log_text", ""))
+    message = formatEvent(event) or str(event.get("log_text", ""))
+    # Twisted's old way to log a failure has the traceback in the text.
+    return message.partition("\n")[0] if event.get("isError") else message
+
+
+def _failure(event: LogEvent) -> Failure | None:
+    failure: Failure | None = event.get("log_failure")
+    if failure is None and event.get("isError"):
+        failure = event.get("failure")
+    return failure
 
 
 def _traceback(failure: Failure) -> str:
@@ -147,5 +164,14 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ";".join(f"{name}:{_shown(item)}" for name, item in value.items())
     text = str(value)
-    plain = text.isprintable() and " " not in text and '"' not in text
-    return text if plain else msgspec.json.encode(text).decode("utf-8")
+    if text.isprintable() and " " not in text and '"' not in text:
+        return text
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{_printable(quoted)}"'
+
+
+def _printable(text: str) -> str:
+    """Return a text of one line, with whatever is no visible character escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -161,7 +161,7 @@ class Attempt:
         translator = self._upstream.provider.translator()
         down = fields.downward(answer.head.headers)
         idle = self._upstream.limits.idle
-        body = BodyRelay(translator, stream, self._clock, idle, down, self._hiding_key)
+        body = BodyRelay(translator, stream, self._clock, idle, headers=down, hiding=self._hiding_key)
         try:
             await body.run(answer)
         except UpstreamError as error:

@@ -46,6 +46,7 @@ class BodyRelay:
         stream: ClientStream,
         clock: IReactorTime,
         idle: float,
+        *,
         headers: Pairs,
         hiding: Callable[[bytes], bytes],
     ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import NO_BODY_CODES
 from zope.interface import implementer
 
 from ccrelay.errors import AllFailed, NotFound, UpstreamError
@@ -101,7 +102,7 @@ class _Raw:
 
     def run(self, answer: UpstreamResponse) -> Deferred[None]:
         pairs = fields.downward_resource(answer.head.headers)
-        if answer.head.length is not None:
+        if answer.head.length is not None and answer.head.status not in NO_BODY_CODES:
             pairs = (*pairs, (b"content-length", b"%d" % answer.head.length))
         self._response.begin(answer.head.status, pairs)
         self._response.register(self)

@@ -12,12 +12,12 @@ from twisted.internet.endpoints import (
     serverFromString,
 )
 
+from ccrelay.config.reach import address_of
+
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 _BACKLOG: Final = 4096
-_KINDS: Final = frozenset({"tcp", "tcp4", "tcp6", "unix", "ssl", "tls", "systemd", "fd"})
-"""How a Twisted endpoint description may begin, as in C{tcp:8787}."""
 
 
 def endpoint(reactor: Any, address: str) -> IStreamServerEndpoint:  # noqa: ANN401
@@ -26,15 +26,16 @@ def endpoint(reactor: Any, address: str) -> IStreamServerEndpoint:  # noqa: ANN4
 
     @param address: C{host:port}, C{[v6]:port}, C{:port}, or a Twisted
         endpoint description (C{unix:…}, C{ssl:…}, C{systemd:…}).
+    @raise ValueError: if it is none of these.
     """
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal() and "=" not in host and host not in _KINDS:
-        if host.startswith("["):
-            return TCP6ServerEndpoint(reactor, int(port), _BACKLOG, host.strip("[]"))
-        where = "127.0.0.1" if host == "localhost" else host
-        return TCP4ServerEndpoint(reactor, int(port), _BACKLOG, "" if where in ("", "*") else where)
-    described: IStreamServerEndpoint = serverFromString(reactor, address)
-    return described
+    found = address_of(address)
+    if found is None:
+        described: IStreamServerEndpoint = serverFromString(reactor, address)
+        return described
+    host, port = found
+    if ":" in host:
+        return TCP6ServerEndpoint(reactor, port, _BACKLOG, host)
+    return TCP4ServerEndpoint(reactor, port, _BACKLOG, "127.0.0.1" if host == "localhost" else host)
 
 
 def shown(port: IListeningPort) -> str:

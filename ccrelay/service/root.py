@@ -79,7 +79,9 @@ class Ccrelay(Rooms):
     def _reopen_log(self) -> None:
         try:
             self._file.reopen()
-        except OSError:
-            self.log.failure("cannot open the log file anew; it goes on in the old one")
+        except OSError as problem:
+            self.log.error(  # noqa: TRY400  the words say enough
+                "cannot open the log file anew ({problem}); it goes on", problem=problem
+            )
         else:
             self.log.info("log file opened anew")

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from OpenSSL import SSL, crypto
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
@@ -99,7 +100,8 @@ class DoorService(Service):
         try:
             listened = listening.endpoint(self._reactor, self._address).listen(self._site)
             listened.addCallbacks(self._listening, failures.append)
-        except (ValueError, OSError):
+        except (OSError, ValueError, TypeError, LookupError, SSL.Error, crypto.Error):
+            # An endpoint description may name a file or a socket that is not there, or not right.
             failures.append(Failure())
         if failures:
             self._cannot(failures[0].value)
@@ -116,7 +118,10 @@ class DoorService(Service):
 
     def _cannot(self, problem: BaseException | None) -> None:
         cause: Any = getattr(problem, "socketError", problem)
-        words = os.strerror(cause.errno) if getattr(cause, "errno", None) else str(cause)
+        if getattr(cause, "errno", None):
+            words = os.strerror(cause.errno) + (f": {cause.filename}" if cause.filename else "")
+        else:
+            words = str(cause) if isinstance(cause, ValueError) else f"{type(cause).__name__}: {cause}"
         if sys.__stderr__ is not None:
             sys.__stderr__.write(
                 f"ccrelay: cannot listen on {self._address}: {words}. "

@@ -113,14 +113,26 @@ class ResponseBody:
             return
         self._receiver = None
         if self.transport is not None:
-            # Not loseConnection: over TLS, on a paused transport, it never closes (twisted/twisted#7926).
-            self.transport.stopProducing()
+            _abort(self.transport)
         self._finish()
 
     def _finish(self) -> None:
         over, self._over = self._over, None
         if over is not None:
             over()
+
+
+def _abort(transport: Any) -> None:  # noqa: ANN401  Twisted's proxy, no public type
+    """
+    End a connection without waiting for the provider.
+
+    What the proxy offers would wait: stopProducing until all of the request
+    is sent, loseConnection over TLS for an answer that a paused transport
+    does not read (twisted/twisted#7926, #8227).
+    """
+    behind = getattr(transport, "_producer", transport)
+    if behind is not None:
+        behind.abortConnection()
 
 
 class Collected:

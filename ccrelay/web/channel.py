@@ -89,7 +89,7 @@ class RelayChannel(HTTPChannel):
             request.body.on_wanted = self._send100Continue
         request.headReceived(self._command, self._path, self._version)
 
-    def allContentReceived(self) -> None:  # noqa: N802  Twisted's
+    def allContentReceived(self) -> None:
         """Tell a request that its body is complete, unless it was answered in the middle of it."""
         if not self._lingering:
             super().allContentReceived()

@@ -57,7 +57,7 @@ class ClientAuth:
 
     @ivar api_key: of the whole relay, accepted in either place.
     @ivar bearer_secret: accepted as a bearer.
-    @ivar any_bearer: whether any bearer is taken.
+    @ivar any_bearer: whether any bearer is taken, where there is no C{bearer_secret}.
     @ivar subscription: whether a claude.ai token is admitted, for passthrough providers.
     """
 
@@ -86,7 +86,7 @@ class ClientAuth:
         key = _text(first(headers, b"x-api-key"))
         bearer = _bearer(_text(first(headers, b"authorization")))
         known = self._known(key, bearer)
-        own = Secret(bearer) if self.subscription and bearer.startswith(_OAUTH) else None
+        own = Secret(bearer) if self._is_login(bearer) else None
         if known is not None:
             if charged:
                 known.charge(now)
@@ -99,6 +99,10 @@ class ClientAuth:
         if not self.asks:
             return Client()
         raise Unauthorized(_why(key, bearer))
+
+    def _is_login(self, bearer: str) -> bool:
+        """Return whether a bearer is a claude.ai token to pass on; those are ASCII (RFC 6750, 2.1)."""
+        return self.subscription and bearer.startswith(_OAUTH) and bearer.isascii()
 
     def _known(self, key: str, bearer: str) -> KnownClient | None:
         """Return whose credential this is; every one is compared, so that time tells nothing."""
@@ -113,8 +117,8 @@ class ClientAuth:
                 found = KnownClient(Client("relay key"), self.api_key)
         if self.bearer_secret is not None and bearer and self.bearer_secret.matches(bearer) and found is None:
             found = KnownClient(Client("bearer"), self.bearer_secret)
-        own = self.subscription and bearer.startswith(_OAUTH)
-        if self.any_bearer and bearer and found is None and not own:
+        any_bearer = self.any_bearer and self.bearer_secret is None and not self._is_login(bearer)
+        if any_bearer and bearer and found is None:
             found = KnownClient(Client("bearer"), Secret(bearer))
         return found
 

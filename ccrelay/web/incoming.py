@@ -115,7 +115,7 @@ class IncomingBody:
         if self._broken is not None:
             return fail(self._broken)
         self.resumeProducing()
-        self._produced = Deferred(lambda _: None)
+        self._produced = Deferred(lambda _: self.stopProducing())
         produced = self._produced
         self._consumer = consumer
         for part in self._parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from ccrelay.errors import Malformed, NotFound, UpstreamError
 from ccrelay.providers.interfaces import Model
@@ -31,7 +31,8 @@ class ModelList:
     Knows which models may be asked for.
 
     What an operator lists for a provider counts; a provider for which nothing
-    is listed is asked itself, and its answer kept for five minutes.
+    is listed is asked itself, and its answer kept for five minutes, or until
+    it can be asked again.
     """
 
     def __init__(self, upstreams: Upstreams, clock: IReactorTime, wall: Callable[[], float]) -> None:
@@ -44,7 +45,11 @@ class ModelList:
     async def for_client(self, client: Client) -> tuple[Model, ...]:
         """Return every model that a client may ask for; each id once, in the order of the providers."""
         allowed = [u for u in self._upstreams.listed if client.may_use(u.name)]
-        lists = await gatherResults([Deferred.fromCoroutine(self._of(u)) for u in allowed])
+        asking = [Deferred.fromCoroutine(self._of(u)) for u in allowed]
+        try:
+            lists = await gatherResults(asking, consumeErrors=True)
+        except FirstError as first:  # the client has gone, and all of them were cancelled
+            first.subFailure.raiseException()
         merged: dict[str, Model] = {}
         for models in lists:
             for model in models:
@@ -63,6 +68,13 @@ class ModelList:
         kept = self._kept.get(upstream.name)
         if kept is not None and now - kept[0] < _FRESH_S:
             return kept[1]
+        asking = Deferred.fromCoroutine(self._told(upstream))
+        models = await asking.addTimeout(_ASKING_S, self._clock, _nothing)
+        if models:
+            self._kept[upstream.name] = (now, models)
+        return models or (kept[1] if kept is not None else ())
+
+    async def _told(self, upstream: Upstream) -> tuple[Model, ...]:
         usable = [key for key in upstream.keys if key.usable(self._wall())]
         request = upstream.provider.models()
         if request is None or not usable:
@@ -71,17 +83,13 @@ class ModelList:
         request = await credential.authorize(request.adding(*upstream.headers), self._wall())
         try:
             answer = await upstream.client.send(request, _ASKING_S)
-            body = await answer.whole().addTimeout(_ASKING_S, self._clock, _nothing)
+            return upstream.provider.read_models(await answer.whole())
         except UpstreamError:
-            return kept[1] if kept is not None else ()
-        models = upstream.provider.read_models(body)
-        if models:
-            self._kept[upstream.name] = (now, models)
-        return models
+            return ()
 
 
-def _nothing(_result: object, _seconds: float) -> bytes:
-    return b""
+def _nothing(_result: object, _seconds: float) -> tuple[Model, ...]:
+    return ()
 
 
 def page(models: Sequence[Model], query: dict[str, str]) -> bytes:

@@ -10,9 +10,15 @@ from ccrelay.simulator.steps import Hang, Wait
 from tests.network import http_request, sse
 from tests.stack import HEADERS, Stack, body
 
-START = b'event: message_start\r\ndata: {"type":"message_start","message":{"id":"msg_1","usage":{"input_tokens":7}}}\r\n\r\n'
-ODD = b": a comment\n\nevent: never_heard_of\ndata: {\"type\":\"never_heard_of\",\"big\":12345678901234567890}\n\n"
-DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"text":"\\u0041"}}\n\n'
+START = (
+    b"event: message_start\r\n"
+    b'data: {"type":"message_start","message":{"id":"msg_1","usage":{"input_tokens":7}}}\r\n\r\n'
+)
+ODD = b': a comment\n\nevent: never_heard_of\ndata: {"type":"never_heard_of","big":12345678901234567890}\n\n'
+DELTA = (
+    b"event: content_block_delta\n"
+    b'data: {"type":"content_block_delta","index":0,"delta":{"text":"\\u0041"}}\n\n'
+)
 END = (
     b'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":9}}\n\n'
     b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -35,7 +41,9 @@ class PaceTests(SynchronousTestCase):
 
     def test_the_head_goes_out_with_the_first_event(self) -> None:
         """Nothing is held back: the client has the first event before the second exists."""
-        stack = Stack(self, {"a": [Streams([START, Wait(60), DELTA, END])]}, {"server": {"ping_interval_ms": 0}})
+        stack = Stack(
+            self, {"a": [Streams([START, Wait(60), DELTA, END])]}, {"server": {"ping_interval_ms": 0}}
+        )
         peer = stack.send(body(stream=True))
         answer = stack.answer(peer)
         self.assertEqual((answer.status, answer.body, answer.complete), (200, START, False))
@@ -44,7 +52,9 @@ class PaceTests(SynchronousTestCase):
 
     def test_head_of_a_stream(self) -> None:
         """A stream's head says that it is one, and keeps proxies from holding it back."""
-        stack = Stack(self, {"a": [Says("x", headers=((b"anthropic-new-thing", b"1"), (b"set-cookie", b"a=b")))]})
+        stack = Stack(
+            self, {"a": [Says("x", headers=((b"anthropic-new-thing", b"1"), (b"set-cookie", b"a=b")))]}
+        )
         answer = stack.ask(body(stream=True))
         self.assertEqual(answer.headers["content-type"], "text/event-stream; charset=utf-8")
         self.assertEqual(answer.headers["cache-control"], "no-cache, no-transform")
@@ -78,7 +88,11 @@ class FidelityTests(SynchronousTestCase):
 
     def test_a_long_event_goes_on_in_pieces(self) -> None:
         """An event over 64 KiB is not held back until it is whole."""
-        long = b'event: content_block_delta\ndata: {"type":"content_block_delta","x":"' + b"x" * 300_000 + b'"}\n\n'
+        long = (
+            b'event: content_block_delta\ndata: {"type":"content_block_delta","x":"'
+            + b"x" * 300_000
+            + b'"}\n\n'
+        )
         stack = Stack(self, {"a": [Streams([START, long[:200_000], Wait(1), long[200_000:], END])]})
         peer = stack.send(body(stream=True))
         self.assertGreater(len(stack.answer(peer).body), 100_000)
@@ -141,10 +155,12 @@ class EndTests(SynchronousTestCase):
         """Of an event that was cut in two the client sees nothing."""
         stack = Stack(self, {"a": [Streams([START, DELTA, DELTA[:30]])]})
         answer = stack.ask(body(stream=True), 1)
-        self.assertEqual([name for name, _ in sse(answer.body)], ["message_start", "content_block_delta", "error"])
+        self.assertEqual(
+            [name for name, _ in sse(answer.body)], ["message_start", "content_block_delta", "error"]
+        )
 
     def test_cut_within_a_long_event_aborts(self) -> None:
-        """Where a piece of an event has gone out, the connection is cut: nothing can be said inside an event."""
+        """Where a piece of an event has gone out, the connection is cut: nothing fits into it."""
         stack = Stack(self, {"a": [Streams([START, DELTA[:40] + b"x" * 100_000])]})
         peer = stack.send(body(stream=True))
         stack.go(1)
@@ -220,7 +236,10 @@ class PingTests(SynchronousTestCase):
         stack = Stack(self, {"a": [Streams([START, Wait(50), DELTA, END])]})
         answer = stack.ask(body(stream=True), 60)
         names = [name for name, _ in sse(answer.body)]
-        self.assertEqual(names, ["message_start", "ping", "ping", "ping", "content_block_delta", "message_delta", "message_stop"])
+        self.assertEqual(
+            names,
+            ["message_start", "ping", "ping", "ping", "content_block_delta", "message_delta", "message_stop"],
+        )
 
     def test_silence_before_the_head(self) -> None:
         """A stream whose provider has not answered gets its head and pings all the same."""
@@ -309,7 +328,9 @@ class BackpressureTests(SynchronousTestCase):
     def test_memory_is_bounded(self) -> None:
         """However much a provider sends, what a stream holds stays under 256 KiB."""
         delta = b"event: content_block_delta\ndata: " + b"x" * 8000 + b"\n\n"
-        stack = Stack(self, {"a": [Streams([START, *[delta] * 1000, END])]}, {"server": {"ping_interval_ms": 0}})
+        stack = Stack(
+            self, {"a": [Streams([START, *[delta] * 1000, END])]}, {"server": {"ping_interval_ms": 0}}
+        )
         peer = stack.connect()
 
         peer.send(http_request("POST", "/v1/messages", HEADERS, body(stream=True)))
@@ -357,13 +378,19 @@ class WholeTests(SynchronousTestCase):
 
     def test_not_a_message(self) -> None:
         """HTML, garbage, an empty 200 or other JSON fails over, and says so when nobody is left."""
-        for content, media in ((b"<html>", "text/html"), (b"", "application/json"), (b'{"a":1}', "application/json")):
+        for content, media in (
+            (b"<html>", "text/html"),
+            (b"", "application/json"),
+            (b'{"a":1}', "application/json"),
+        ):
             stack = Stack(self, {"a": [Sends(content, media)], "b": [Says("from b")]})
             self.assertIn(b"from b", stack.ask(seconds=1).body)
         stack = Stack(self, {"a": [Sends(b"", "application/json")]})
         answer = stack.ask(seconds=1)
         self.assertEqual(answer.status, 502)
-        self.assertIn("a: answered 200 with a body that is empty", json.loads(answer.body)["error"]["message"])
+        self.assertIn(
+            "a: answered 200 with a body that is empty", json.loads(answer.body)["error"]["message"]
+        )
 
     def test_too_late(self) -> None:
         """server.timeout_ms bounds the whole of an answer that is not streamed."""
@@ -375,7 +402,6 @@ class WholeTests(SynchronousTestCase):
 
     def test_keep_alive(self) -> None:
         """A client's next request on the same connection is served as well, and the provider's is reused."""
-
         stack = Stack(self, {"a": [Says("x")]})
         peer = stack.connect()
         for _ in range(3):
@@ -383,5 +409,3 @@ class WholeTests(SynchronousTestCase):
             stack.go(1)
         self.assertEqual(peer.received.count(b"event: message_stop"), 3)
         self.assertEqual(len([pair for pair in stack.network.connections if pair.name == "a"]), 1)
-
-

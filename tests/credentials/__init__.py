@@ -1,0 +1,1 @@
+"""The rules of what an upstream request is authorized with."""

@@ -1,0 +1,1 @@
+"""The rules of decisions: routes, verdicts, and what to try next."""
