@@ -19,6 +19,7 @@ The exceptions of the relay, sorted by whose fault it is and what to do next.
     │   ├── FirstByteTimeout 504 connected, but no answer began in time
     │   ├── Stalled          504 the answer began and then stopped coming
     │   ├── Broken           502 the answer ended early, or was not one
+    │   ├── CredentialFailed 502 what authorizes a request there could not be had
     │   └── AllFailed        502 every candidate was tried; names each with its reason
     ├── RelayUnavailable     ours, for now: 503 with Retry-After
     │   ├── KeysExhausted    429 no key is left that could pay, until a known time
@@ -156,6 +157,14 @@ class Stalled(UpstreamError):
 
 class Broken(UpstreamError):
     """An answer that ended early, or that is not what was asked for."""
+
+
+class CredentialFailed(UpstreamError):
+    """
+    The credential of a provider could not be had: none is there, it was refused, or asking took too long.
+
+    Its message names the credential, what failed and what to do; it never holds a secret.
+    """
 
 
 class AllFailed(UpstreamError):
