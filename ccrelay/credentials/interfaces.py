@@ -21,3 +21,13 @@ class ICredential(Interface):
 
         @param now: seconds since the epoch.
         """
+
+    def refused(request: UpstreamRequest) -> bool:
+        """
+        Hear that the provider refused what a request was authorized with, as expired or unknown.
+
+        A credential that can be had anew is dropped, if it is still the one in use.
+
+        @param request: as it was sent.
+        @return: whether the request is worth authorizing and sending once more.
+        """

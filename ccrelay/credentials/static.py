@@ -26,6 +26,10 @@ class ApiKey:
         """Return the request with the key in C{x-api-key}."""
         return succeed(request.adding((b"x-api-key", self.secret.reveal().encode("utf-8"))))
 
+    def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
+        """Return that there is no other key."""
+        return False
+
 
 @implementer(ICredential)
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class Bearer:
         """Return the request with the token in C{Authorization}."""
         return succeed(request.adding((b"authorization", b"Bearer " + self.secret.reveal().encode("utf-8"))))
 
+    def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
+        """Return that there is no other token."""
+        return False
+
 
 @implementer(ICredential)
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,10 @@ class NoCredential:
     def authorize(self, request: UpstreamRequest, now: float) -> Deferred[UpstreamRequest]:  # noqa: ARG002
         """Return the request as it is."""
         return succeed(request)
+
+    def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
+        """Return that there is none at all."""
+        return False
 
 
 def static_credential(scheme: str, secret: Secret | None) -> ICredential:

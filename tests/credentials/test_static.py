@@ -64,6 +64,11 @@ class StaticCredentialTests(SynchronousTestCase):
             self.assertEqual(len([1 for field, _ in authorized.headers if field == name]), 1)
             self.assertNotIn(b"of-a-client", repr(authorized.headers).encode())
 
+    def test_a_refusal_is_final(self) -> None:
+        """What cannot be had anew is not tried again when a provider refuses it."""
+        for credential in (ApiKey(KEY), Bearer(KEY), NoCredential()):
+            self.assertFalse(credential.refused(self.authorized(credential)))
+
     def test_a_key_of_any_letters(self) -> None:
         """A key with letters beyond ASCII is sent as UTF-8, and ends nothing on the way."""
         authorized = self.authorized(ApiKey(Secret("schlüssel-0123456789")))
