@@ -23,11 +23,18 @@ class Capabilities:
     @ivar counts_tokens: has C{/v1/messages/count_tokens}.
     @ivar resources: has batches, files and other account-bound resources.
     @ivar passthrough: takes a client's own claude.ai bearer.
+    @ivar stream_type: the C{content-type} of its streamed answers.
+    @ivar uncountable: statuses by which it says that it cannot count this, or for
+        this model, rather than that it failed; they say nothing about the key.
+    @ivar probe_judges: whether a 401 or 403 to the probe speaks of the credential.
     """
 
     counts_tokens: bool = True
     resources: bool = False
     passthrough: bool = False
+    stream_type: bytes = b"text/event-stream"
+    uncountable: frozenset[int] = frozenset({404, 405, 501})
+    probe_judges: bool = True
 
 
 UNDATED: Final = "1970-01-01T00:00:00Z"
@@ -85,9 +92,13 @@ class IProvider(Interface):
     """A kind of backend: pure, knows the wire, holds no secret and no connection."""
 
     kind = Attribute("C{str}: its C{type} in the configuration")
-    base_url = Attribute("C{str}: what stands before C{/v1/messages}")
+    base_url = Attribute("C{str}: what stands before C{/v1/messages}, or before the kind's own paths")
     scheme = Attribute("C{str}: how a key is shown to it: C{x-api-key}, C{bearer} or C{none}")
     capabilities = Attribute("L{Capabilities}")
+    betas = Attribute(
+        "L{ccrelay.providers.betas.Betas}: which beta flags and fields it takes;"
+        " requests are made to fit by it before they are composed"
+    )
 
     def compose(request: MessagesRequest, headers: Pairs, query: bytes) -> UpstreamRequest:
         """
@@ -100,10 +111,21 @@ class IProvider(Interface):
         """
 
     def count(request: MessagesRequest, headers: Pairs, query: bytes) -> UpstreamRequest:
-        """Return the request that counts the tokens of a message, not yet authorized."""
+        """
+        Return the request that counts the tokens of a message, not yet authorized.
+
+        @raise ClientError: if this kind of provider cannot take such a request.
+        """
+
+    def counted(body: bytes) -> bytes | None:
+        """Return an answer to L{count} as Anthropic's C{{"input_tokens": n}}, or None if it is no count."""
 
     def resource(method: str, path: str, query: bytes, headers: Pairs) -> UpstreamRequest:
-        """Return the head of a request for an account-bound resource, not yet authorized."""
+        """
+        Return the head of a request for an account-bound resource, not yet authorized.
+
+        @raise NotFound: where the provider has none (L{Capabilities.resources}).
+        """
 
     def models() -> UpstreamRequest | None:
         """Return the request that lists the provider's models, or None where there is none."""
@@ -123,6 +145,9 @@ class IProvider(Interface):
     def classify(head: ResponseHead, body: bytes, now: float, *, mapped: bool) -> Complaint:
         """
         Return what a refusal means, in Anthropic's terms.
+
+        A refused credential is L{Verdict.KEY} with status 401 and nothing
+        else is: one that was fetched may then be renewed, once.
 
         @param body: at most the first 64 KiB of it.
         @param now: seconds since the epoch.

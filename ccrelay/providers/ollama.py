@@ -9,12 +9,14 @@ import msgspec
 from ccrelay.errors import Malformed
 from ccrelay.policy.verdict import Complaint, Verdict
 from ccrelay.providers.anthropic import AnthropicFormat
+from ccrelay.providers.betas import EVERYTHING
 from ccrelay.providers.interfaces import Capabilities, Stage
 from ccrelay.providers.translators import PassThrough
 from ccrelay.wire.splice import with_value
 from ccrelay.wire.sse import events
 
 if TYPE_CHECKING:
+    from ccrelay.providers.betas import Betas
     from ccrelay.providers.interfaces import ITranslator
     from ccrelay.wire.error_json import ErrorBody
     from ccrelay.wire.http import Pairs, UpstreamRequest
@@ -54,7 +56,7 @@ class Ollama(AnthropicFormat):
 
     __slots__ = ()
 
-    def __init__(self, base_url: str, scheme: str = "none") -> None:
+    def __init__(self, base_url: str, scheme: str = "none", betas: Betas = EVERYTHING) -> None:
         super().__init__(
             "ollama",
             base_url,
@@ -63,6 +65,7 @@ class Ollama(AnthropicFormat):
             error_table,
             models_path="/v1/models",
             probe_path="/api/version",
+            betas=betas,
         )
 
     def compose(self, request: MessagesRequest, headers: Pairs, query: bytes) -> UpstreamRequest:

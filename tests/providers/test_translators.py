@@ -6,9 +6,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ccrelay.providers.interfaces import ITranslator
 from ccrelay.providers.ollama import Ollama
-from ccrelay.providers.registry import KINDS, provider_of
+from ccrelay.providers.registry import KINDS
 from ccrelay.providers.translators import PassThrough
-from tests.providers.contract import TranslatorContract
+from tests.providers.contract import TranslatorContract, made
 
 
 class PassThroughTests(TranslatorContract, SynchronousTestCase):
@@ -25,7 +25,7 @@ class PassThroughTests(TranslatorContract, SynchronousTestCase):
     def test_each_answer_has_its_own(self) -> None:
         """What one answer is at says nothing of another: every translator is new."""
         for kind in KINDS:
-            provider = provider_of(kind, "http://upstream.test", None, has_key=True)
+            provider = made(kind, "http://upstream.test")
             self.assertIsNot(provider.translator(), provider.translator())
 
 
