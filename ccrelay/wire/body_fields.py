@@ -36,9 +36,11 @@ def tree_of(paths: tuple[str, ...]) -> Tree:
     and a key with a C{?} is passed over where the object has no such key.
     """
     tree: Tree = {}
-    for path in paths:
+    for steps in sorted((path.replace("[", ".[").split(".") for path in paths), key=len):
         at = tree
-        for step in path.replace("[", ".[").split("."):
+        for step in steps:
+            if at.get(step) == {}:
+                break  # the whole of it goes
             at = at.setdefault(step, {})
     return tree
 

@@ -26,7 +26,6 @@ MOST: Final = 65536
 """Signatures that are remembered."""
 
 _DIGEST_BYTES: Final = 12
-_SIGNED: Final = (b"signature", b"redacted_thinking")
 _KINDS: Final = ("thinking", "redacted_thinking")
 _MARK: Final = b'thinking"'  # ends the type of either kind of block
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -37,28 +36,39 @@ _INVALID: Final = re.compile(
 )
 
 
-class _Block(msgspec.Struct):
+_NONE: Final = msgspec.Raw(b"null")
+
+
+class _Mark(msgspec.Struct):
+    """A block as far as it tells whether it is thinking, and whose."""
+
     type: str = ""
-    text: str | None = None
-    signature: str | None = None
-    data: str | None = None
+    signature: msgspec.Raw = _NONE
+    data: msgspec.Raw = _NONE
 
 
 class _Message(msgspec.Struct):
     role: str = ""
-    content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    content: list[_Mark] | str | None = None
+
+
+class _Text(msgspec.Struct):
+    type: str = ""
+    text: str = ""
 
 
 class _Event(msgspec.Struct):
-    delta: _Block | None = None
-    content_block: _Block | None = None
+    delta: _Mark | None = None
+    content_block: _Mark | None = None
 
 
 class _Answer(msgspec.Struct):
-    content: list[_Block] = []
+    content: list[_Mark] = []
 
 
-_BLOCK: Final = msgspec.json.Decoder(_Block)
+_TEXT: Final = msgspec.json.Decoder(_Text)
+_MESSAGES: Final = msgspec.json.Decoder(list[_Message])
+_RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
@@ -75,10 +85,8 @@ def family_of(kind: str, name: str) -> str:
 
 def signatures_in_events(whole: bytes) -> Iterator[str]:
     """Yield the signatures of thinking in events, and the data of thinking that is hidden."""
-    if not any(mark in whole for mark in _SIGNED):
-        return
     for _, data in events(whole):
-        if any(mark in data for mark in _SIGNED):
+        if _signed(data):
             try:
                 event = _EVENT.decode(data)
             except _UNREADABLE:
@@ -89,7 +97,7 @@ def signatures_in_events(whole: bytes) -> Iterator[str]:
 
 def signatures_in_answer(body: bytes) -> Iterator[str]:
     """Yield the same of a whole message."""
-    if any(mark in body for mark in _SIGNED):
+    if _signed(body):
         try:
             answer = _ANSWER.decode(body)
         except _UNREADABLE:
@@ -98,9 +106,17 @@ def signatures_in_answer(body: bytes) -> Iterator[str]:
             yield from _signatures(block)
 
 
-def _signatures(block: _Block | None) -> Iterator[str]:
+def _signed(data: bytes) -> bool:
+    return b"signature" in data or b"redacted_thinking" in data
+
+
+def _signatures(block: _Mark | None) -> Iterator[str]:
     if block is not None:
-        signed = block.data if block.type == "redacted_thinking" else block.signature
+        raw = block.data if block.type == "redacted_thinking" else block.signature
+        try:
+            signed = msgspec.json.decode(raw, type=str)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return  # null, or nothing that was ever signed
         if signed:
             yield signed
 
@@ -117,8 +133,9 @@ class Provenance:
 
     def note_events(self, whole: bytes, family: str) -> None:
         """Remember the signatures in the events of a streamed answer; C{whole} may be any number of them."""
-        for signature in signatures_in_events(whole):
-            self.note(signature, family)
+        if _signed(whole):
+            for signature in signatures_in_events(whole):
+                self.note(signature, family)
 
     def note_answer(self, body: bytes, family: str) -> None:
         """Remember the signatures in a whole answer."""
@@ -162,7 +179,7 @@ def without_foreign(body: bytes, family: str, provenance: Provenance) -> Trimmed
     signed goes where signatures are verified; what nobody knows stays.
     """
 
-    def foreign(block: _Block) -> bool:
+    def foreign(block: _Mark) -> bool:
         signed = next(_signatures(block), None)
         if signed is None:
             return family == CLAUDE
@@ -182,62 +199,76 @@ def refuses_signature(status: int, message: str) -> bool:
     return status == 400 and _INVALID.search(message) is not None  # noqa: PLR2004
 
 
-def _without(body: bytes, unwanted: Callable[[_Block], bool]) -> Trimmed:
+def _without(body: bytes, unwanted: Callable[[_Mark], bool]) -> Trimmed:
     if _MARK not in body:
         return Trimmed(body)
     try:
         found = next((part for part in members(body) if part.key == "messages"), None)
         if found is None or body.find(_MARK, found.start, found.end) < 0:
             return Trimmed(body)
-        return _without_in(body, elements(body, found.start, found.end), unwanted)
+        affected = _affected(memoryview(body)[found.start : found.end], unwanted)
+        return (
+            _without_in(body, elements(body, found.start, found.end), affected) if affected else Trimmed(body)
+        )
     except Malformed:
         return Trimmed(body)  # what cannot be read is the provider's to refuse
 
 
-def _without_in(body: bytes, messages: list[Part], unwanted: Callable[[_Block], bool]) -> Trimmed:
+def _affected(messages: memoryview, unwanted: Callable[[_Mark], bool]) -> dict[int, set[int]]:
+    """Return the places of blocks that go, by the places of their messages; mostly there are none."""
+    said: list[_Message | None]
+    try:
+        said = list(_MESSAGES.decode(messages))  # all at once, which is many times faster than one by one
+    except msgspec.ValidationError:
+        said = list(_each(messages))
+    except _UNREADABLE:
+        return {}
+    affected = {
+        index: {at for at, block in enumerate(message.content) if block.type in _KINDS and unwanted(block)}
+        for index, message in enumerate(said)
+        if message is not None and message.role == "assistant" and isinstance(message.content, list)
+    }
+    return {index: gone for index, gone in affected.items() if gone}
+
+
+def _each(messages: memoryview) -> Iterator[_Message | None]:
+    """Yield messages read one by one; None for what is none of the kind that is looked at."""
+    try:
+        raws = _RAWS.decode(messages)
+    except _UNREADABLE:
+        return
+    for raw in raws:
+        try:
+            yield _MESSAGE.decode(raw)
+        except _UNREADABLE:
+            yield None
+
+
+def _without_in(body: bytes, messages: list[Part], affected: dict[int, set[int]]) -> Trimmed:
     edits: list[Edit] = []
     empty: set[int] = set()
-    removed = 0
-    for index, message in enumerate(messages):
-        if body.find(_MARK, message.start, message.end) < 0:
-            continue
-        blocks = _blocks_of_assistant(body, message)
-        gone = {at for at, (_, block) in enumerate(blocks) if block.type in _KINDS and unwanted(block)}
-        if not gone:
-            continue
-        removed += len(gone)
-        blank = {at for at, (_, block) in enumerate(blocks) if block.type == "text" and not _says(block)}
-        if len(gone | blank) == len(blocks):
+    for index, gone in affected.items():
+        message = messages[index]
+        parts = members(body, message.start, message.end)
+        content = next(part for part in parts if part.key == "content")
+        blocks = elements(body, content.start, content.end)
+        leaving = gone | {at for at, block in enumerate(blocks) if at not in gone and _is_blank(body, block)}
+        if len(leaving) == len(blocks):
             empty.add(index)
         else:
-            edits += without([part for part, _ in blocks], gone | blank)
+            edits += without(blocks, leaving)
     if len(empty) == len(messages):
         return Trimmed(body)  # a request without a message would be refused in any case
     edits += without(messages, empty)
-    return Trimmed(edited(body, edits), removed)
+    return Trimmed(edited(body, edits), sum(map(len, affected.values())))
 
 
-def _blocks_of_assistant(body: bytes, message: Part) -> list[tuple[Part, _Block]]:
-    """Return the blocks of an assistant's message; none for any other, or one that cannot be read."""
+def _is_blank(body: bytes, part: Part) -> bool:
+    """Return whether a block is a text that says nothing."""
+    if body.find(b'"text"', part.start, part.end) < 0:
+        return False
     try:
-        if _MESSAGE.decode(memoryview(body)[message.start : message.end]).role != "assistant":
-            return []
-        parts = members(body, message.start, message.end)
-        content = next((part for part in parts if part.key == "content"), None)
-        if content is None or body[content.start : content.start + 1] != b"[":
-            return []
-        blocks = elements(body, content.start, content.end)
-        return [(block, _read(body, block)) for block in blocks]
-    except (*_UNREADABLE, Malformed):
-        return []
-
-
-def _read(body: bytes, part: Part) -> _Block:
-    try:
-        return _BLOCK.decode(memoryview(body)[part.start : part.end])
-    except msgspec.ValidationError:
-        return _Block()  # none of the kinds that are looked at
-
-
-def _says(block: _Block) -> bool:
-    return bool(block.text and block.text.strip())
+        block = _TEXT.decode(memoryview(body)[part.start : part.end])
+    except _UNREADABLE:
+        return False
+    return block.type == "text" and not block.text.strip()

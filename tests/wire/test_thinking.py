@@ -75,7 +75,8 @@ class SignatureTests(SynchronousTestCase):
                 {"type": "content_block_start", "index": 0, "content_block": thinking("")},
                 {"delta": {"type": "thinking_delta", "thinking": "signature"}},
                 {"type": "content_block_delta", "delta": {"type": "signature_delta", "signature": "s/1=="}},
-                {"index": 1, "content_block": redacted("d2")}, {"index": 2, "content_block": thinking("s3")},
+                {"index": 1, "content_block": redacted("d2")},
+                {"index": 2, "content_block": thinking("s3")},
                 {"delta": {"type": "text_delta", "text": '"signature":"no"'}},
             )
         )
