@@ -17,10 +17,17 @@ _NOWHERE: Final = logging.NullHandler()
 _PAGE: Final = re.compile(r"<!doctype html|<html|<head|<body", re.IGNORECASE)
 _KEY: Final = re.compile(r"-----BEGIN.*", re.DOTALL)
 _URL: Final = re.compile(r"(https?://)(?:[^\s/@'\"]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?", re.IGNORECASE)
+_RETRIES: Final = re.compile(  # urllib3's
+    r"""(HTTPS?)ConnectionPool\(host='([^']*)',\ port=(\d+)\):\ Max\ retries\ exceeded\ with\ url:\ \S+
+    \ \(Caused\ by\ \w+\((?:"?HTTPS?Connection(?:Pool)?\(host='[^']*',\ port=\d+\):\ )?(.*?)["')]*$""",
+    re.DOTALL | re.VERBOSE,
+)
+_CONNECTION: Final = re.compile(r"HTTPS?Connection(?:Pool)?\(host='([^']*)', port=(\d+)\)")
+_OBJECT: Final = re.compile(r"<[^<>]* at 0x[0-9a-f]+>,? ?")
 _JWT: Final = re.compile(r"\beyJ[\w-]+(?:\.[\w-]*)*")
 _TOKEN: Final = re.compile(r"[\w~+/=.-]{20,}")
 _NAMED: Final = re.compile(
-    r"""((?:secret|password|assertion|token|credential|signature|code|key)(?:=|["']\s*:\s*["']))[^\s"',&;)]{4,}""",
+    r"""((?:secret|password|assertion|token|credential|signature|key)(?:=|["']\s*:\s*["']))[^\s"',&;)]{4,}""",
     re.IGNORECASE,
 )
 _CLOCK: Final = re.compile(
@@ -55,6 +62,9 @@ def words(said: object, secrets: Iterable[Secret | None] = ()) -> str:
     for secret in secrets:
         if secret is not None:
             text = text.replace(secret.reveal(), "…")
+    text = _RETRIES.sub(r"\2:\3: \4", text)
+    text = _OBJECT.sub("", text)
+    text = _CONNECTION.sub(r"\1:\2", text)
     page = _PAGE.search(text)
     if page is not None:
         text = text[: page.start()].rstrip(" ('\"") + " (a web page)"

@@ -35,6 +35,22 @@ class WordingTests(SynchronousTestCase):
         self.assertEqual(words("unexpected answer: " + page), "unexpected answer: (a web page)")
         self.assertEqual(words("<html>"), "(a web page)")
 
+    def test_connections_that_fail(self) -> None:
+        """Who could not be reached and why are said once, without the names of what tried."""
+        refused = (
+            "HTTPSConnectionPool(host='a.test', port=443): Max retries exceeded with url: /t?x=1 (Caused by "
+            "NewConnectionError(\"HTTPSConnection(host='a.test', port=443): Failed to establish a new "
+            'connection: [Errno 111] Connection refused"))'
+        )
+        why = "Failed to establish a new connection: [Errno 111] Connection refused"
+        self.assertEqual(words(refused), f"a.test:443: {why}")
+        late = (
+            "HTTPConnectionPool(host='a.test', port=80): Max retries exceeded with url: / (Caused by "
+            "ConnectTimeoutError(<HTTPConnection(host='a.test', port=80) at 0x7f0>, "
+            "'Connection to a.test timed out. (connect timeout=5)'))"
+        )
+        self.assertIn("a.test:80: 'Connection to a.test timed out", words(late))
+
     def test_one_short_line(self) -> None:
         """It is one line of at most 200 characters, without control characters."""
         said = words("first\r\nsecond\x1b[31m\tthird " + "very long " * 100)
