@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ccrelay.credentials.threads import InThread
 
 _EARLY: Final = 600.0  # seconds; botocore itself insists on new keys from here on
-_CONNECT_S: Final = 5
-_READ_S: Final = 10
+_CONNECT_S: Final = 3  # with one repeat, a fetch fails by itself before those who wait are told that it hangs
+_READ_S: Final = 8
 
 _NETWORK: Final = "look at the network, the proxy (HTTPS_PROXY) and the region"
 _SET_UP: Final = "set aws_access_key_id and aws_secret_access_key, or aws_profile, or give the machine a role"

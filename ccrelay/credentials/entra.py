@@ -38,7 +38,7 @@ _REMEDIES: Final = {
     "FileNotFoundError": "correct AZURE_FEDERATED_TOKEN_FILE",
 }
 _NONE: Final = "none was found in the environment, as an identity of the machine, or in Azure's command lines"
-_WAITS: Final[dict[str, int]] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 1}
+_WAITS: Final[dict[str, int]] = {"connection_timeout": 3, "read_timeout": 6, "retry_total": 1}
 _TRIED: Final = re.compile(r"^\s+(\w+Credential): (.+)$", re.MULTILINE)
 _ABSENT: Final = re.compile(
     r"unavailable|not (?:be )?found|not installed|to be installed|not supported|please run", re.IGNORECASE

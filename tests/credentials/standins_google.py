@@ -89,11 +89,8 @@ def _refusal(error: str, description: str) -> Answer:
 def exchange(asked: Asked) -> Answer:
     """Exchange a pod's token as Google's token service for workload identity does."""
     form = asked.form
-    if (form.get("subject_token"), form.get("audience"), form.get("scope")) != (
-        SUBJECT_TOKEN,
-        AUDIENCE,
-        SCOPE,
-    ):
+    known = form.get("subject_token") == SUBJECT_TOKEN or "GetCallerIdentity" in form.get("subject_token", "")
+    if not known or form.get("audience") != AUDIENCE or form.get("scope") != SCOPE:
         return _refusal("invalid_grant", "The token is not from the pool.")
     return said(
         {
@@ -122,7 +119,7 @@ def metadata(asked: Asked) -> Answer:
     if asked.headers.get("metadata-flavor") != "Google":
         return Answer(b"", 403)
     account = "/computeMetadata/v1/instance/service-accounts/default"
-    if asked.path == f"{account}/token":
+    if asked.path in {f"{account}/token", f"{account.removesuffix('default')}{EMAIL}/token"}:
         token = {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
         return Answer(json.dumps(token).encode(), headers=flavor)
     if asked.path == f"{account}/":

@@ -111,6 +111,42 @@ class SourceTests(GoogleTestCase):
         self.assertToken(fetch_token(GoogleSettings(path)))
         self.assertEqual(len(service.asked), 1)
 
+    def test_workload_identity_by_a_command(self) -> None:
+        """A command that prints the token is run, where the operator allows it."""
+        service = standin(self, exchange)
+        token = {
+            "version": 1,
+            "success": True,
+            "token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "id_token": SUBJECT_TOKEN,
+            "expiration_time": int(time.time()) + 600,
+        }
+        (self.folder / "token.json").write_text(json.dumps(token))
+        command = {"command": f"cat {self.folder}/token.json", "timeout_millis": 5000}
+        path = self.written(
+            external_account(service.url, "") | {"credential_source": {"executable": command}}
+        )
+        self.assertIn("need to be explicitly allowed", self.failure(path))
+        environment(self, GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES="1")
+        self.assertToken(fetch_token(GoogleSettings(path)))
+
+    def test_workload_identity_of_aws(self) -> None:
+        """On a machine of AWS its own keys vouch for it."""
+        service = standin(self, exchange)
+        source = {
+            "environment_id": "aws1",
+            "regional_cred_verification_url": "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity",
+        }
+        kind = {"subject_token_type": "urn:ietf:params:aws:token-type:aws4_request"}
+        path = self.written(external_account(service.url, "") | kind | {"credential_source": source})
+        environment(
+            self,
+            AWS_ACCESS_KEY_ID="AKIATESTCCRELAY00000",
+            AWS_SECRET_ACCESS_KEY="test-secret",
+            AWS_REGION="eu-central-1",
+        )
+        self.assertToken(fetch_token(GoogleSettings(path)))
+
     def test_the_machine(self) -> None:
         """A machine's service account is had from its metadata server."""
         service = standin(self, metadata)
@@ -172,7 +208,7 @@ class BadTests(GoogleTestCase):
             ("{}", "key.json is no credential: it has no type"),
             ({"installed": {"client_id": "x"}}, "it is an OAuth client's; set gcp_credentials_file"),
             ({"type": "service_acount"}, "key.json is no credential: its type is service_acount"),
-            ({"type": "service_account"}, "missing fields token_uri, client_email; set gcp_credentials_file"),
+            ({"type": "service_account"}, "was not in the expected format, missing fields"),
             ({"type": "external_account"}, "set gcp_credentials_file"),
             (self.account.info("http://x.test") | {"private_key": "no key"}, "set gcp_credentials_file"),
         ):
