@@ -128,12 +128,14 @@ def scrubbed(said: Complaint, clean: Callable[[str], str], private: re.Pattern[s
     Return a complaint without what is nobody's business but the operator's.
 
     @param clean: makes words fit to be passed on.
-    @param private: what must not be in bytes of the provider's; where it is,
-        they are put into an envelope anew.
+    @param private: what must not be in bytes of the provider's either; where it is, or the
+        words had to be cleaned, they are put into an envelope anew.
     """
     message = clean(said.message)
-    if said.body is None or not private.search(said.body.decode("utf-8", "replace")):
+    if said.body is None:
         return said if message == said.message else replace(said, message=message)
+    if message == said.message and not private.search(said.body.decode("utf-8", "replace")):
+        return said
     return replace(said, message=message, body=None, headers=without_type(said.headers))
 
 

@@ -63,10 +63,13 @@ def model_segment(model: str, safe: str = "") -> str:
 
     @raise Malformed: for a name that a server could take for no segment, or for another one.
     """
-    if model.partition(";")[0] in ("", ".", ".."):
-        msg = f"model: {model!r} cannot be a model of this provider; map it to one in model_mapping"
-        raise Malformed(msg)
-    return quote(model, safe=safe)
+    if model.partition(";")[0] not in ("", ".", ".."):
+        try:
+            return quote(model, safe=safe)
+        except UnicodeEncodeError:
+            pass  # half a character
+    msg = f"model: {model!r} cannot be a model of this provider; map it to one in model_mapping"
+    raise Malformed(msg)
 
 
 @implementer(IProvider)

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ccrelay.providers.beta_table import generation
 from ccrelay.providers.betas import NOTHING_LEARNED, Lesson
 
 if TYPE_CHECKING:
@@ -55,10 +56,16 @@ def rejection(status: int, message: str) -> Rejection | None:
     paths = (_path(spelled) for spelled in extra)
     fields = tuple(dict.fromkeys(path for path in paths if path is not None))
     about = _ABOUT_FLAGS.search(message)
-    flags = tuple(dict.fromkeys(_FLAG.findall(message))) if about else ()
+    dated = (found for found in _FLAG.findall(message) if about and not _is_other(found))
+    flags = tuple(dict.fromkeys(dated))
     if flags or fields or (about and not extra):
         return Rejection(flags, fields)
     return None
+
+
+def _is_other(dated: str) -> bool:
+    """Return whether a name with a date is that of a model or of a version, and none of a flag."""
+    return generation(dated) is not None or dated.startswith(("bedrock-", "vertex-"))
 
 
 def _path(spelled: str) -> str | None:

@@ -259,6 +259,9 @@ class ErrorTests(SynchronousTestCase):
         )  # fmt: skip
         self.assertNotIn(b"123456789012", found.rendered("req_1"))
         self.assertEqual((found.kind, found.headers), ("permission_error", ((b"retry-after", b"1"),)))
+        alone = b'{"type":"error","error":{"type":"t","message":"account 123456789012"}}'
+        found = Bedrock("https://b").classify(ResponseHead(403, ()), alone, NOW, mapped=False)
+        self.assertNotIn(b"123456789012", found.rendered("req_1"))
 
     def test_a_refused_flag(self) -> None:
         """What newer models say in Anthropic's envelope goes on as it is, so that it can be learned from."""

@@ -104,6 +104,8 @@ class EventTests(SynchronousTestCase):
         """A text that names AWS's figures is a text."""
         event = b'{"type":"content_block_delta","delta":{"text":"\\"amazon-bedrock-invocationMetrics\\":1"}}'
         self.assertIn(event, fed(chunk(event))[0])
+        twice = b'{"type":"ping","a":1,"a":2,"amazon-bedrock-invocationMetrics":1}'
+        self.assertIn(twice, fed(chunk(twice))[0])
 
     def test_what_nobody_knows_today(self) -> None:
         """Other frames, and other keys and headers of a frame, are passed over."""

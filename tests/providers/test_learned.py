@@ -28,7 +28,8 @@ class RejectionTests(SynchronousTestCase):
 
     def test_a_flag_without_a_name(self) -> None:
         """Bedrock says that a flag is invalid, and not which one."""
-        for message in ("invalid beta flag", "anthropic_beta: invalid beta flag", "Bad beta header"):
+        for message in ("invalid beta flag", "anthropic_beta: invalid beta flag", "Bad beta header",
+                        "invalid beta flag for claude-sonnet-4-5-20250929 (bedrock-2023-05-31)"):  # fmt: skip
             self.assertEqual(rejection(400, message), Rejection())
 
     def test_fields(self) -> None:

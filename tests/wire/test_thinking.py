@@ -198,6 +198,7 @@ class ForeignTests(SynchronousTestCase):
             b'{"messages":[{"role":"assistant","content":[1,"thinking",{"type":["thinking"]}]}]}',
             b'{"messages":[{"role":"assistant","content":[{"type":"thinking","signature":7}]}]}',
             b'{"messages":[{"role":"user","content":[{"type":"thinking","signature":"glm"}]}]}',
+            b'{"messages":[{"role":"assistant","content":[{"type":"thinking","\xff":1}]}]}',
             b'{"messages":[],"messages":[{"role":"assistant","content":[{"type":"thinking"}]}]}',
         ):  # fmt: skip
             self.assertIs(without_foreign(text, CLAUDE, known()).body, text)
