@@ -73,7 +73,7 @@ def traffic(draw: st.DrawFn) -> list[list[Provider]]:
 
 def each(*strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return C{given} for a rule that several suites inherit, with fewer examples for each of them."""
-    inherited = settings(max_examples=30, suppress_health_check=[HealthCheck.differing_executors])
+    inherited = settings(max_examples=12, suppress_health_check=[HealthCheck.differing_executors])
     return lambda rule: inherited(given(*strategies)(rule))
 
 

@@ -13,7 +13,7 @@ from ccrelay.policy.turns import RoundRobin, Shuffle, WeightedRoundRobin
 from tests.policy.strategy_contract import DEMAND, Provider, firsts, named, names
 
 WEIGHTS = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
-AWAY = st.lists(st.sets(st.sampled_from("cdef"), max_size=4), max_size=40)
+AWAY = st.lists(st.sets(st.sampled_from("cdef"), max_size=4), max_size=25)
 """Who cannot serve at each of a row of requests; C{a} and C{b} always can."""
 
 
