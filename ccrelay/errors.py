@@ -15,7 +15,8 @@ The exceptions of the relay, sorted by whose fault it is and what to do next.
     │   ├── WrongType        415 invalid_request_error
     │   └── TooMany          429 rate_limit_error, with Retry-After
     ├── UpstreamError        a provider's: the next candidate may do better
-    │   ├── Unreachable      502 no connection: refused, name unknown, TLS, no free one
+    │   ├── Unreachable      502 no connection: refused, name unknown, TLS
+    │   │   └── NoneFree     502 ccrelay itself holds as many connections there as it may
     │   ├── FirstByteTimeout 504 connected, but no answer began in time
     │   ├── Stalled          504 the answer began and then stopped coming
     │   ├── Broken           502 the answer ended early, or was not one
@@ -137,7 +138,23 @@ class UpstreamError(RelayError):
 
 
 class Unreachable(UpstreamError):
-    """No connection: refused, unknown name, TLS failure, or none free in time."""
+    """
+    No connection: refused, unknown name, TLS failure, or none free in time.
+
+    @ivar lasting: whether asking again at once would end likewise: a
+        certificate does not get better by the second.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+
+
+class NoneFree(Unreachable):
+    """C{max_connections} are in use and none came free in time; that is no failure of the provider's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, lasting=True)
 
 
 class FirstByteTimeout(UpstreamError):

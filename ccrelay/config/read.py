@@ -35,12 +35,14 @@ class Loaded:
     @ivar notes: what the operator should know, a line each.
     @ivar source: where it comes from: the path of a file, or words.
     @ivar not_in_effect: the paths of keys that were written and do nothing in this version.
+    @ivar files: those it was read from, secrets included.
     """
 
     settings: Settings
     notes: tuple[str, ...]
     source: str
     not_in_effect: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 def find(environ: Mapping[str, str], home: Path, root: Path = _ROOT) -> Path | None:
@@ -80,7 +82,8 @@ def read(path: Path, environ: Mapping[str, str]) -> Loaded:
         raise ConfigError((f"{path}: it is not a text in UTF-8: byte {problem.start}",)) from None
     # Whoever is not the owner of the file reads it by its group: then that is how it is meant.
     readable = mode & (_OTHERS | (_GROUP if ours else 0)) != 0
-    return settled(parsed(text, str(path)), environ, readable=readable)
+    loaded = settled(parsed(text, str(path)), environ, readable=readable)
+    return replace(loaded, files=(path, *loaded.files))
 
 
 def settled(written: Written, environ: Mapping[str, str], *, readable: bool = False) -> Loaded:
@@ -113,7 +116,8 @@ def settled(written: Written, environ: Mapping[str, str], *, readable: bool = Fa
     if readable:
         notes.extend(_shown_secrets(written, vocabulary))
     paths = [path for path, value in leaves(written.tree) if value not in (None, {}, [])]
-    return Loaded(settings, tuple(notes), written.file, not_in_effect(settings, paths))
+    files = environment.key_files(written.tree, environ)
+    return Loaded(settings, tuple(notes), written.file, not_in_effect(settings, paths), files)
 
 
 def _shown_secrets(written: Written, vocabulary: Vocabulary) -> list[str]:

@@ -133,6 +133,18 @@ class Connections(HTTPConnectionPool):
         self.maxPersistentPerHost = limit
         self._clock = clock
         self._connect_timeout = connect_timeout
+        self._retired = False
+
+    def retire(self) -> None:
+        """Close what is idle, and keep nothing from now on."""
+        self._retired = True
+        self.closeCachedConnections().addErrback(lambda _: None)
+
+    def _putConnection(self, key: Hashable, connection: Any) -> None:  # noqa: ANN401  Twisted's own hook
+        if self._retired:
+            connection.transport.loseConnection()
+        else:
+            super()._putConnection(key, connection)
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
         """Return a kept connection, or a new one that is ready: connected and, if TLS, verified."""

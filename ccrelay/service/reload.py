@@ -1,0 +1,127 @@
+"""Reloading: a new configuration is read and judged first, then takes over while requests go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from ccrelay.errors import ConfigError
+from ccrelay.service.tree import DoorService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from twisted.application.service import MultiService
+
+    from ccrelay.config.read import Loaded
+    from ccrelay.web.site import RelaySite
+
+
+class Reloader:
+    """
+    Reads the configuration anew when it is told to, one time after the other.
+
+    What cannot be used changes nothing: the configuration in use stays, and
+    the log says in one line what is wrong with the other.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reread: Callable[[], Loaded],
+        take_over: Callable[[Loaded], str | None],
+        elsewhere: Callable[[Callable[[], Loaded]], Deferred[Loaded]] = deferToThread,
+    ) -> None:
+        """
+        @param reread: returns what is configured now.
+        @param take_over: uses it from now on; returns why it cannot, or None.
+        @param elsewhere: calls C{reread} where it holds up no request: in a thread.
+        """
+        self._reread = reread
+        self._take_over = take_over
+        self._elsewhere = elsewhere
+        self._running: Deferred[None] | None = None
+        self._again = False
+
+    def reload(self) -> Deferred[None] | None:
+        """
+        Reload now; if that is being done already, once more afterwards.
+
+        @return: what fires when it is done; None where it is being done.
+        """
+        if self._running is not None:
+            self._again = True
+            return None
+        self._running = running = Deferred.fromCoroutine(self._reload())
+        if running.called:
+            self._running = None
+        return running
+
+    async def _reload(self) -> None:
+        try:
+            while True:
+                self._again = False
+                await self._once()
+                if not self._again:
+                    return
+        finally:
+            self._running = None
+
+    async def _once(self) -> None:
+        try:
+            loaded = await self._elsewhere(self._reread)
+        except ConfigError as error:
+            first, *others = error.problems
+            more = f" (and {len(others)} more: `ccrelay check` tells all)" if others else ""
+            self.log.error(  # noqa: TRY400  the words say enough
+                "configuration not reloaded, the old one stays in use: {problem}{more}",
+                problem=first,
+                more=more,
+            )
+            return
+        problem = self._take_over(loaded)
+        if problem is not None:
+            self.log.error("configuration not reloaded, the old one stays in use: {problem}", problem=problem)
+
+
+def change_doors(parent: MultiService, addresses: Sequence[str], site: RelaySite, reactor: Any) -> str | None:  # noqa: ANN401
+    """
+    Listen on these addresses and on no other; whoever is connected stays.
+
+    An address that cannot be had changes nothing.
+
+    @return: why an address cannot be had, or None.
+    """
+    doors = {door.address: door for door in parent if isinstance(door, DoorService)}
+    closing = [door for address, door in doors.items() if address not in addresses]
+    fresh = [DoorService(address, site, reactor) for address in addresses if address not in doors]
+    problem = _open(fresh)
+    if problem is not None and closing:
+        # An old address may stand in the way of a new one: 127.0.0.1:8787 of 0.0.0.0:8787.
+        for door in closing:
+            maybeDeferred(door.stopService)
+        problem = _open(fresh)
+        if problem is not None:
+            _open(closing)
+    if problem is not None:
+        return problem
+    for door in closing:
+        maybeDeferred(door.disownServiceParent)
+    for door in fresh:
+        parent.addService(door)
+    return None
+
+
+def _open(doors: Sequence[DoorService]) -> str | None:
+    """Open all of some doors, or none and return why."""
+    for place, door in enumerate(doors):
+        problem = door.open()
+        if problem is not None:
+            for opened in doors[:place]:
+                maybeDeferred(opened.stopService)
+            return problem
+    return None
