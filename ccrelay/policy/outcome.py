@@ -83,22 +83,25 @@ class Outcome:
     @property
     def never_arrived(self) -> bool:
         """Whether the provider has not got the request."""
-        return isinstance(self.error, Unreachable)
+        return self.verdict is Verdict.UNFIT or isinstance(self.error, Unreachable)
 
-    def worth_a_repeat(self, longest_wait: float) -> bool:
+    def worth_a_repeat(self, longest_wait: float, *, invited: bool = True) -> bool:
         """
         Return whether the same provider and key may do better if asked once more.
 
         @param longest_wait: seconds; a provider that asks for more has refused.
+        @param invited: whether it is enough that the provider asks for it, in C{x-should-retry}.
         """
-        if self.should_retry is not None:
-            return self.should_retry and (self.retry_after or 0.0) <= longest_wait
+        if self.should_retry is False or (self.retry_after or 0.0) > longest_wait:
+            return False
+        if self.verdict is Verdict.BUSY or (self.should_retry and invited):
+            return True
         if self.complaint is None:
             # Who took too long is not asked again: nobody waits that long twice.
             patient = not isinstance(self.error, (FirstByteTimeout, Stalled))
             lasting = isinstance(self.error, Unreachable) and self.error.lasting
             return self.verdict is Verdict.BROKEN and patient and not lasting
-        if (self.retry_after or 0.0) > longest_wait or self.complaint.barred_for:
+        if self.complaint.barred_for or self.verdict is Verdict.CLIENT:
             return False
         return self.status in _WORTH_A_REPEAT or not self.status < 500  # noqa: PLR2004  5xx
 

@@ -54,7 +54,8 @@ def attempts(
     Somewhere else goes before once more: another key of the provider if the
     key was at fault, else another provider.  Overload is an exception, as it
     often passes in an instant.  Repeats in place are for whom there is nobody
-    else, and take from the budget.
+    else, and take from the budget; nobody waits for one that would begin too
+    late.  What the request itself is blamed for is nobody else's business.
 
     @param budget: for repeats in place, shared by all requests.
     @param chance: returns a random number from 0 to 1, 1 excluded.
@@ -62,7 +63,7 @@ def attempts(
         CLIENT or it had begun, else nobody answered and L{most_useful} chooses.
     """
     done: list[Outcome] = []
-    repeats = Repeats(bounds.longest_wait, chance)
+    repeats = Repeats(bounds.longest_wait, chance, selection.ready_at)
     budget.asked(started.wall)
     now = started
     trying = selection.next(now.wall)
@@ -70,22 +71,23 @@ def attempts(
         outcome = cast("Outcome", (yield trying))
         now = outcome.at
         done.append(outcome)
-        trying = None
         if outcome.final or len(done) >= bounds.attempts or now.clock - started.clock >= bounds.seconds:
             break
         selection.failed(outcome)
         repeats.failed(outcome)
+        trying = None
+        others = outcome.verdict is not Verdict.CLIENT
         repeat = repeats.at_once(outcome, elsewhere=selection.has_next(now.wall))
-        if repeat is None:
+        if repeat is None and others:
             trying = selection.next(now.wall)
             repeat = repeats.nowhere_else(now) if trying is None else None
-        allowed = bounds.longest_wait and repeat and selection.may_repeat(repeat.outcome, now.wall)
-        if repeat and allowed and budget.take(now.wall):
+        left = started.clock + bounds.seconds - now.clock
+        if repeat is not None and repeat.seconds < left and budget.take(now.wall):
             now = cast("Moment", (yield Pause(repeat.seconds)))
             if now.clock - started.clock >= bounds.seconds:
                 break
             trying = selection.again(repeat.outcome, now.wall)
-        if trying is None:
+        if trying is None and others:
             trying = selection.next(now.wall)
     return tuple(done)
 

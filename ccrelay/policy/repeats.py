@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ccrelay.policy.backoff import Backoff, overload_wait
+from ccrelay.policy.backoff import OVERLOAD_S, Backoff, overload_wait
 from ccrelay.policy.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ccrelay.policy.route import Route
 
 _BASE_S: Final = 0.25
+_JUDGED_LATER_S: Final = 0.1
+"""Seconds by which a key may be told of a wait later than the attempt has ended."""
 
 
 class Repeat(NamedTuple):
@@ -31,7 +33,7 @@ class _Tried:
     A route and how it went.
 
     @ivar overloads: refusals for overload, the first one C{since}.
-    @ivar invited: whether it was repeated because the provider said so.
+    @ivar invited: whether it was repeated for no other reason than that the provider asked for it.
     """
 
     last: Outcome
@@ -43,21 +45,33 @@ class _Tried:
 class Repeats:
     """What one request has tried, and what of it is worth a repeat."""
 
-    def __init__(self, longest_wait: float, chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        longest_wait: float,
+        chance: Callable[[], float],
+        ready_at: Callable[[Outcome, float], float | None],
+    ) -> None:
         """
-        @param longest_wait: seconds that a provider may ask for and be waited for.
+        @param longest_wait: seconds that a provider may ask for and be waited for; nobody is repeated with 0.
         @param chance: returns a random number from 0 to 1, 1 excluded.
+        @param ready_at: returns when a route may be asked again, in seconds since the epoch, or None if
+            never by itself.
         """
         self._longest = longest_wait
         self._chance = chance
+        self._ready_at = ready_at
         self._backoff = Backoff(_BASE_S, max(longest_wait, _BASE_S), chance)
         self._tried: dict[tuple[str, int], _Tried] = {}
 
     def failed(self, outcome: Outcome) -> None:
         """Take note of an attempt that did not answer."""
         name = _name(outcome.route)
-        tried = self._tried.setdefault(name, _Tried(outcome))
-        tried.last = outcome
+        tried = self._tried.get(name)
+        if tried is None:
+            tried = self._tried[name] = _Tried(outcome)
+        else:
+            tried.invited |= not tried.last.worth_a_repeat(self._longest, invited=False)
+            tried.last = outcome
         if outcome.verdict is Verdict.BUSY:
             tried.since = tried.since if tried.overloads else outcome.at.clock
             tried.overloads += 1
@@ -66,17 +80,19 @@ class Repeats:
         """
         Return the repeat that goes before any other candidate, if there is one.
 
-        Overload is repeated after a moment, and so is what a provider asks to
-        be sent again although it is the request's own fault.
+        Overload is repeated after a moment, if the provider does not ask for
+        longer, and so is what a provider asks to be sent again although it is
+        the request's own fault.
 
         @param elsewhere: whether there is a candidate that was not tried.
         """
         tried = self._tried[_name(outcome.route)]
-        if outcome.verdict is Verdict.BUSY:
-            return self._overloaded(tried, outcome.at, alone=not elsewhere)
-        if outcome.verdict is Verdict.CLIENT and outcome.should_retry and not tried.invited:
-            tried.invited = True
-            return self._waiting(tried.last, outcome.at, self._backoff.next())
+        if outcome.verdict is Verdict.BUSY and elsewhere:
+            wait = overload_wait(tried.overloads - 1, 0.0, alone=False, chance=self._chance)
+            repeat = self._after(wait, tried, outcome.at)
+            return repeat if repeat is not None and repeat.seconds == wait else None
+        if outcome.verdict is Verdict.CLIENT:
+            return self._after(self._backoff.next(), tried, outcome.at)
         return None
 
     def nowhere_else(self, now: Moment) -> Repeat | None:
@@ -87,26 +103,27 @@ class Repeats:
         return min(found, key=lambda repeat: repeat.seconds, default=None)
 
     def _of(self, tried: _Tried, now: Moment, pause: float) -> Repeat | None:
-        if tried.last.verdict is Verdict.BUSY:
-            return self._overloaded(tried, now, alone=True)
         if tried.last.verdict is Verdict.CLIENT:
             return None
-        return self._waiting(tried.last, now, pause)
-
-    def _overloaded(self, tried: _Tried, now: Moment, *, alone: bool) -> Repeat | None:
-        if not tried.last.worth_a_repeat(self._longest):
-            return None
+        if tried.last.verdict is not Verdict.BUSY:
+            return self._after(pause, tried, now)
         elapsed = now.clock - tried.since
-        wait = overload_wait(tried.overloads - 1, elapsed, alone=alone, chance=self._chance)
-        if wait is None:
-            return None
-        return Repeat(tried.last, max(wait, tried.last.retry_after or 0.0))
+        wait = overload_wait(tried.overloads - 1, elapsed, alone=True, chance=self._chance)
+        repeat = self._after(wait, tried, now)
+        return repeat if repeat is not None and elapsed + repeat.seconds <= OVERLOAD_S else None
 
-    def _waiting(self, last: Outcome, now: Moment, pause: float) -> Repeat | None:
-        if not last.worth_a_repeat(self._longest):
+    def _after(self, pause: float | None, tried: _Tried, now: Moment) -> Repeat | None:
+        """Return a repeat after a pause, or as much later as the provider and its key want it, if they do."""
+        last = tried.last
+        if pause is None or not self._longest:
+            return None
+        if not last.worth_a_repeat(self._longest, invited=not tried.invited):
+            return None
+        ready = self._ready_at(last, now.wall)
+        if ready is None or ready - now.wall > self._longest + _JUDGED_LATER_S:
             return None
         asked_for = (last.retry_after or 0.0) - (now.clock - last.at.clock)
-        return Repeat(last, max(pause, asked_for))
+        return Repeat(last, max(pause, asked_for, ready - now.wall))
 
 
 def _name(route: Route) -> tuple[str, int]:

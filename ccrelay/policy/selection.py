@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ccrelay.policy.breaker import State
 from ccrelay.policy.route import Route
@@ -10,7 +10,7 @@ from ccrelay.policy.tries import Try
 from ccrelay.policy.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ccrelay.policy.affinity import Place
     from ccrelay.policy.backend import Way
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from ccrelay.policy.keys import Key
     from ccrelay.policy.outcome import Outcome
     from ccrelay.policy.routing import Routing
+
+
+class _Found(NamedTuple):
+    """Where to go; C{early}: through the half-open gate of a breaker that is not due."""
+
+    way: Way
+    key: Key | None
+    early: bool = False
 
 
 class Selection:
@@ -81,14 +89,12 @@ class Selection:
         due soonest is asked, through its half-open gate.
         """
         found = self._find(now)
-        if found is not None:
-            return self._taken(*found, now)
-        return None if self._tried else self._last_resort(now)
+        return None if found is None else self._taken(found.way, found.key, now, early=found.early)
 
     def lead(self, now: float) -> Way | None:
         """Return the way that L{next} would take."""
         found = self._find(now)
-        return None if found is None else found[0]
+        return None if found is None else found.way
 
     def has_next(self, now: float) -> bool:
         """Return whether L{next} would return a try."""
@@ -99,24 +105,23 @@ class Selection:
         if outcome.verdict is not Verdict.KEY:
             self._left.update(way for way in (*self._own, *self._ways) if way.name == outcome.route.provider)
 
-    def may_repeat(self, outcome: Outcome, now: float) -> bool:
-        """Return whether a route's breakers are closed: what is failing is not asked twice."""
+    def ready_at(self, outcome: Outcome, now: float) -> float | None:
+        """
+        Return when a route may be asked once more, or None if not by itself.
+
+        Never while its breakers are not closed: what is failing is not asked twice.
+        """
         breakers, route = self._routing.breakers, outcome.route
-        return breakers.state(route.provider, route.model, now) is State.CLOSED
+        if breakers.state(route.provider, route.model, now) is not State.CLOSED:
+            return None
+        return now if route.key is None else route.key.frees_at(now, self._way(route).ask)
 
     def again(self, outcome: Outcome, now: float) -> Try | None:
         """Return another try of a route, or None if it may not be asked now."""
-        route = outcome.route
-        way = next(
-            w
-            for w in (*self._own, *self._ways)
-            if w.name == route.provider and w.own == (route.key is None)
-        )
-        if not self.may_repeat(outcome, now):
+        ready = self.ready_at(outcome, now)
+        if ready is None or ready > now:
             return None
-        if route.key is not None and not route.key.usable(now, way.ask):
-            return None
-        return self._taken(way, route.key, now, repeat=True)
+        return self._taken(self._way(outcome.route), outcome.route.key, now, repeat=True)
 
     def frees_at(self, now: float, *, but: Key | None = None) -> float | None:
         """
@@ -131,7 +136,8 @@ class Selection:
             for way in self._ways
             if way not in self._left
             for key in way.backend.pool.keys
-            if key is not but and (at := key.frees_at(now, way.ask)) is not None
+            if key is not but and self._pin in {"", key.name}
+            if (at := key.frees_at(now, way.ask)) is not None
         ]
         return min(times, default=None)
 
@@ -145,23 +151,28 @@ class Selection:
         """Return whether any key could pay, whatever the breakers say."""
         return bool(self._own) or any(self._untried(way, "", now) for way in self._ways)
 
-    def _find(self, now: float) -> tuple[Way, Key | None] | None:
+    def _way(self, route: Route) -> Way:
+        """Return the way that a route is of."""
+        ways = self._own if route.key is None else self._ways
+        return next(way for way in ways if way.name == route.provider)
+
+    def _find(self, now: float) -> _Found | None:
         admits = self._routing.breakers.admits
         for way, key_name in self._in_order(now):
             if way in self._left or not admits(way.name, way.model, now):
                 continue
             if way.own:
                 if (way.name, id(None)) not in self._tried:
-                    return way, None
+                    return _Found(way, None)
                 continue
             key = self._untried(way, key_name, now)
             if key is not None:
-                return way, key
-        return None
+                return _Found(way, key)
+        return None if self._tried else self._last_resort(now)
 
-    def _last_resort(self, now: float) -> Try | None:
+    def _last_resort(self, now: float) -> _Found | None:
         breakers = self._routing.breakers
-        best: tuple[float, Way, Key | None] | None = None
+        best: tuple[float, _Found] | None = None
         for way, key_name in self._in_order(now):
             if not breakers.admits(way.name, way.model, now, early=True):
                 continue
@@ -170,8 +181,8 @@ class Selection:
                 continue
             due = breakers.due(way.name, way.model, now)
             if best is None or due < best[0]:
-                best = due, way, key
-        return None if best is None else self._taken(best[1], best[2], now, early=True)
+                best = due, _Found(way, key, early=True)
+        return None if best is None else best[1]
 
     def _in_order(self, now: float) -> Iterator[tuple[Way, str]]:
         """Yield each way with the name of the key to be used there, if one is meant."""
@@ -225,13 +236,14 @@ class Selection:
             if self._pin:
                 return None
         routing = self._routing
-        if self._new and not self._tried and routing.affinity is not None and pool.strategy == "least_loaded":
-            return routing.place_for(self._conversation, way, now)
+        keys: Iterable[Key]
         if self._counting:
             keys = sorted((key for key in pool.keys if key.usable(now)), key=lambda key: -key.priority)
+        elif self._new and not self._tried and pool.strategy == "least_loaded":
+            return routing.place_for(self._conversation, way, now)
         else:
             tried_here = sum(provider == way.name for provider, _ in self._tried)
-            keys = list(pool.order(now, way.ask, routing.chance, most=tried_here + 1))
+            keys = pool.order(now, way.ask, routing.chance, most=tried_here + 1)
         for key in keys:
             if (way.name, id(key)) not in self._tried:
                 return key
@@ -262,10 +274,12 @@ class Selection:
         affinity = self._routing.affinity
         if affinity is None or self._conversation is None or route.key is None:
             return
-        affinity.settle(
+        moved = affinity.settle(
             self._conversation, route.provider, route.key.name, now,
             asked=self._asked_at, preferred=self._preferred,
         )  # fmt: skip
+        if moved is not None:
+            self._asked_at = now  # where this very request goes on to is news
 
 
 def _nobody(_what: object, _now: float) -> None:
