@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from ccrelay.policy.ask import Ask
 from ccrelay.policy.verdict import Verdict
 from ccrelay.wire.usage import NOTHING_KNOWN, Usage
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 _REFUSED: Final = Usage(0, 0, 0, 0)
 _OF_THE_KEY: Final = re.compile(r"\b(?:account|organi[sz]ation|workspace|api[ -]?key)\b", re.IGNORECASE)
-_OF_A_MODEL: Final = re.compile(r"\bmodel\b", re.IGNORECASE)
+_OF_A_MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 
@@ -58,6 +60,7 @@ class Try:
         self._lease = lease
         self._routing = routing
         self._served = served
+        self._whole = False
         way.backend.in_flight += 1
 
     def answering(self, now: float, usage: Usage, first_byte: float | None) -> None:
@@ -88,6 +91,7 @@ class Try:
         @param usage: what the answer cost, as far as it is known.
         """
         self.way.backend.in_flight -= 1
+        self._whole = outcome is not None and outcome.verdict is Verdict.OK
         if self._lease is not None:
             self._settle(self._lease, outcome, usage)
         if self._admission is None:
@@ -102,10 +106,12 @@ class Try:
 
     def remember(self, session: str, size: int, usage: Usage) -> None:
         """
-        Let the next turn of a conversation be estimated by what this one has cost.
+        Let the next turn of a conversation be estimated by what this one has cost; to be called after L{end}.
 
         @param size: of the request's body, in bytes.
         """
+        if not self._whole:
+            usage = replace(usage, output=None)  # what was said of it is not how long answers are
         backend = self.way.backend
         self._routing.estimates.ended(
             session, self.way.model, size, usage, cache_reads=backend.count_cache_reads
@@ -117,7 +123,7 @@ class Try:
         elif outcome is not None and outcome.complaint is not None and usage == NOTHING_KNOWN:
             lease.settle(_REFUSED)
         else:
-            lease.settle(usage)
+            lease.settle(usage, cut_short=not self._whole)
 
     def _judge_provider(self, admission: Admission, outcome: Outcome, now: float) -> None:
         if outcome.verdict is Verdict.OK:
@@ -132,8 +138,8 @@ class Try:
             admission.cancelled()
 
     def _all_limited(self, now: float) -> bool:
-        """Return whether no key of the provider could take such a request with any hope."""
-        ask = self.way.ask
+        """Return whether no key of the provider could take such a request with any hope, for any model."""
+        ask = Ask("", self.way.ask.input, self.way.ask.output)  # a wait for one model is no end of the others
         return not any(key.usable(now, ask) and not key.soft(now, ask) for key in self.way.backend.pool.keys)
 
 
@@ -141,17 +147,16 @@ def _judge(key: Key, outcome: Outcome, now: float) -> None:
     """Note on a key what the end of an attempt says about it."""
     if outcome.verdict is Verdict.OK:
         key.succeeded(now)
-    complaint = outcome.complaint
+    complaint, model = outcome.complaint, outcome.route.model
     if complaint is None or outcome.verdict is not Verdict.KEY:
         return
+    of_a_model = _OF_A_MODEL.search(complaint.message) or model in complaint.message
     if complaint.barred_for:
         key.bar(now + complaint.barred_for)
     elif complaint.status == _UNAUTHORIZED and key.secret is not None:
         key.invalidate(now)
     elif complaint.status == _FORBIDDEN:
-        whole = _OF_THE_KEY.search(complaint.message) and not _OF_A_MODEL.search(complaint.message)
-        key.exclude(None if whole else outcome.route.model, now)
+        whole = _OF_THE_KEY.search(complaint.message) and not of_a_model
+        key.exclude(None if whole else model, now)
     elif outcome.limited:
-        model = outcome.route.model
-        named = _OF_A_MODEL.search(complaint.message) or model in complaint.message
-        key.limited(now, outcome.retry_after, model if named else None)
+        key.limited(now, outcome.retry_after, model if of_a_model else None)
