@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from ccrelay.policy.ask import Ask, charged_input, model_class
 from ccrelay.wire.usage import Usage
 
-COUNTS = st.integers(-5, 10**9) | st.none()
+COUNTS = st.integers(-5, 5) | st.none()
 
 
 class AskTests(SynchronousTestCase):
@@ -67,4 +67,4 @@ class ChargeTests(SynchronousTestCase):
         """However odd the numbers of a provider, they take nothing back."""
         charged = charged_input(Usage(said, None, read, write), cache_reads=cache_reads)
         self.assertEqual(charged is None, said is None)
-        self.assertGreaterEqual(charged or 0, 0)
+        self.assertGreaterEqual(charged or 0, said or 0)

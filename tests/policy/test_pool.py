@@ -162,6 +162,22 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(names(pool, ask=Ask("m", 50, 1)), "b")
         self.assertEqual(names(pool, ask=Ask("m", 40, 1)), "ab")
 
+    def test_a_clock_set_back_does_not_block_for_long(self) -> None:
+        """A key that was full when the clock was set back by an hour is asked again after a minute."""
+        for strategy in STRATEGIES:
+            pool = KeyPool(keys("a", limits=KeyLimits(rpm=1)), strategy)
+            ask_one(pool, NOW + 3600)
+            self.assertEqual(
+                [names(pool, NOW + at) for at in (3601, 0, 59.9, 60)], ["", "", "", "a"], strategy
+            )
+
+    def test_the_clock_may_be_set_back_little_by_little(self) -> None:
+        """Many small steps back are one large one: after two minutes at most, a key is asked again."""
+        pool = KeyPool(keys("a", limits=KeyLimits(rpm=1)))
+        ask_one(pool, NOW)
+        self.assertEqual({names(pool, NOW - 50 * step) for step in range(10)}, {""})
+        self.assertEqual(names(pool, NOW - 450 + 120), "a")
+
     def test_the_soonest_key_tells_when(self) -> None:
         """When no key may be used, the time named is that of the one that is free first."""
         some = keys(*"abc")

@@ -70,6 +70,9 @@ class LimitTests(SynchronousTestCase):
         window = SlidingWindow(LIMIT)
         window.take(1, NOW).give_back()
         self.assertTrue(window.fits(LIMIT + 1, NOW))
+        window.take(1, NOW + 10)
+        window.take(1, NOW + 20).give_back()
+        self.assertEqual(window.fits_at(LIMIT + 1, NOW + 20), NOW + 70)
 
     @given(REQUESTS)
     def test_no_minute_has_more_than_the_limit(self, requests: list[tuple[float, int]]) -> None:
