@@ -87,7 +87,7 @@ class LimitTests(SynchronousTestCase):
             now += step
             opens, share, busy, _ = one.load(now)
             self.assertEqual(one.fits(Ask("m"), now), opens <= now)
-            self.assertEqual(one.fits(Ask("m", 1, 1), now), opens <= now)
+            self.assertEqual(one.fits(Ask("m", 1, 0), now), opens <= now)
             if opens > now:
                 self.assertEqual(one.fits_at(Ask("m"), now), opens)
             shares = [spent.used / spent.limit for spent in one.spent(now) if spent.limit]

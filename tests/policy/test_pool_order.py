@@ -186,5 +186,5 @@ class OrderTests(SynchronousTestCase):
     def test_the_kept_order_is_the_one_that_would_be_made(self) -> None:
         """Whatever happens to keys, they are asked in the order that their facts give them at that time."""
         run_state_machine_as_test(
-            AgainstScratch, settings=settings(max_examples=120, stateful_step_count=40, deadline=None)
+            AgainstScratch, settings=settings(max_examples=80, stateful_step_count=40, deadline=None)
         )
