@@ -244,7 +244,7 @@ class Attempt:
         conversation = self._exchange.conversation
         if asked.counting or conversation is None:
             return
-        self._trying.remember(conversation.digest.hex(), len(asked.request.body), self._usage)
+        self._trying.remember(conversation.digest.hex(), self._exchange.weight, self._usage)
 
     def _tell(self, outcome: Outcome | None) -> None:
         head = self._head

@@ -27,6 +27,7 @@ class Exchange:
 
     @ivar id: in C{x-ccrelay-request-id}, in every log line and error.
     @ivar strategy: what chose the first provider; C{conversation}: what may have kept it at another.
+    @ivar weight: bytes of the request, as far as they cost a model.
     @ivar route: the one that is or was tried last; C{attempt}: how many there were.
     @ivar why: why it ended; the first reason given stays.
     @ivar interrupted: the relay's own reason for cutting it short, which tells
@@ -45,6 +46,7 @@ class Exchange:
         self.session = ""
         self.strategy = ""
         self.conversation: Conversation | None = None
+        self.weight = 0
         self.model = ""
         self.stream = False
         self.status = 0

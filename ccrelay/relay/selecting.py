@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ccrelay.policy.candidate import Demand
 from ccrelay.policy.conversation import Conversation, named_session, opening_session
 from ccrelay.policy.selection import Selection
+from ccrelay.wire.weight import weight
 
 if TYPE_CHECKING:
     from ccrelay.policy.backend import Way
@@ -39,7 +40,8 @@ def select(
     """
     routing = upstreams.routing
     exchange.conversation = conversation = conversation_of(exchange, request, headers)
-    ways = upstreams.ways(request.model, exchange.client, conversation.digest.hex(), len(request.body))
+    exchange.weight = weight(request.body)
+    ways = upstreams.ways(request.model, exchange.client, conversation.digest.hex(), exchange.weight)
     pinned = False
     if request.thread:
         known = routing.affinity.place(conversation, now) if routing.affinity is not None else None

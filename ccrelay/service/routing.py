@@ -88,7 +88,8 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
     @param old: what it was before: a key that it had goes on with all that is held against it.
     """
     known: dict[Secret | None, Key] = {} if old is None else {key.secret: key for key in old.pool.keys}
-    keys = [_key(given, provider, known) for given in provider.keys]
+    named = zip(provider.keys, _names(provider), strict=True)
+    keys = [_key(given, name, provider, known) for given, name in named]
     if not keys and not passthrough:
         keys = [known.get(None) or Key("-")]  # keyless kinds count as one key
     mapping = ModelMapping(provider.model_mapping)
@@ -109,8 +110,21 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
     return made
 
 
-def _key(given: KeySettings, provider: ProviderSettings, known: dict[Secret | None, Key]) -> Key:
-    name = given.name or str(given.key)
+def _names(provider: ProviderSettings) -> list[str]:
+    """Return what the keys are called: each another name, also where two end in the same four characters."""
+    names: list[str] = []
+    for given in provider.keys:
+        name, number = given.name or str(given.key), 1
+        while name in names:
+            number += 1
+            name = f"{given.name or given.key}#{number}"
+        names.append(name)
+    return names
+
+
+def _key(
+    given: KeySettings, name: str, provider: ProviderSettings, known: dict[Secret | None, Key]
+) -> Key:
     limits = KeyLimits(given.rpm_limit, given.itpm_limit, given.otpm_limit, given.tpm_limit)
     counted = provider.count_cache_reads
     key = known.get(given.key)

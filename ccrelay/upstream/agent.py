@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import connectionDone
@@ -15,6 +15,7 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory
 from zope.interface import implementer
 
 from ccrelay.upstream.body import RequestBody
+from ccrelay.upstream.connecting import NamedHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -142,7 +143,7 @@ class Connections(HTTPConnectionPool):
 
     def _putConnection(self, key: Hashable, connection: Any) -> None:  # noqa: ANN401  Twisted's own hook
         if self._retired:
-            connection.transport.loseConnection()
+            connection.abort()
         else:
             super()._putConnection(key, connection)
 
@@ -181,7 +182,7 @@ class Endpoints:
         key = (uri.scheme, uri.host, uri.port)
         endpoint = self._made.get(key)
         if endpoint is None:
-            endpoint = HostnameEndpoint(self._reactor, uri.host, uri.port, timeout=self._timeout)
+            endpoint = NamedHost(self._reactor, uri.host, uri.port, self._timeout)
             if uri.scheme == b"https":
                 endpoint = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
             self._made[key] = endpoint
