@@ -31,6 +31,11 @@ The exceptions of the relay, sorted by whose fault it is and what to do next.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class RelayError(Exception):
     """
@@ -210,8 +215,10 @@ class ConfigError(RelayError):
     The configuration cannot be used.
 
     @ivar problems: one line for each problem: C{file:line: path: what is wrong, what to do}.
+    @ivar files: which it names, so that it may become usable when one of them changes.
     """
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(self, problems: tuple[str, ...], files: tuple[Path, ...] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.files = files

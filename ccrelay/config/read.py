@@ -98,6 +98,7 @@ def settled(written: Written, environ: Mapping[str, str], *, readable: bool = Fa
     written = spelled.written
     tree, unset = environment.expanded(written.tree, environ)
     tree, key_files, unreadable = environment.with_key_files(tree, environ)
+    files = environment.key_files(written.tree, environ)
     problems = [*spelled.problems, *unset, *unreadable]
     written = replace(written, former={**written.former, **key_files})
     known = {problem.path for problem in problems} | {
@@ -110,13 +111,12 @@ def settled(written: Written, environ: Mapping[str, str], *, readable: bool = Fa
         problems.extend(agreement.problems(result.settings, known))
     if problems or result.settings is None:
         problems.sort(key=lambda problem: written.line(problem.path) or 0)
-        raise ConfigError(tuple(dict.fromkeys(written.told(problem) for problem in problems)))
+        raise ConfigError(tuple(dict.fromkeys(written.told(problem) for problem in problems)), files)
     settings = result.settings
     notes = [*spelled.notes, *agreement.notes(settings)]
     if readable:
         notes.extend(_shown_secrets(written, vocabulary))
     paths = [path for path, value in leaves(written.tree) if value not in (None, {}, [])]
-    files = environment.key_files(written.tree, environ)
     return Loaded(settings, tuple(notes), written.file, not_in_effect(settings, paths), files)
 
 

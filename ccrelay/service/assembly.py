@@ -79,6 +79,20 @@ def network_endpoints(reactor: Any) -> Callable[[ProviderSettings], IAgentEndpoi
     return of
 
 
+def endpoints_of(
+    settings: Settings,
+    endpoints: Callable[[ProviderSettings], IAgentEndpointFactory],
+    old: Upstreams,
+) -> dict[str, IAgentEndpointFactory]:
+    """
+    Return how the enabled providers are reached, by name, without those that are reached as before.
+
+    @raise ConfigError: if a file that this needs cannot be used.
+    """
+    enabled = [p for p in settings.providers if p.enabled]
+    return {p.name: endpoints(p) for p in enabled if not _reached_as_before(p, old.get(p.name))}
+
+
 def upstreams_of(
     settings: Settings,
     clock: Any,  # noqa: ANN401  a reactor or a Clock
@@ -146,6 +160,7 @@ def _upstream(
     before: Upstream | None,
 ) -> Upstream:
     whole, passthrough = made_from.whole, made_from.passthrough
+    same_place = before is not None and _same_place(before.made_from, provider)
     kind = provider_of(provider.type, provider.base_url, provider.auth, has_key=bool(provider.keys))
     client = _client(provider, clock, endpoints, before)
     health = kind.probe()
@@ -157,7 +172,7 @@ def _upstream(
     return Upstream(
         kind,
         client,
-        backend_of(provider, before.backend if before is not None else None, passthrough=passthrough),
+        backend_of(provider, before.backend if before and same_place else None, passthrough=passthrough),
         health.adding(*headers),
         Limits(provider.first_byte_timeout_ms / 1000, provider.idle_timeout_ms / 1000, whole),
         headers,
@@ -180,14 +195,19 @@ def _client(
     before: Upstream | None,
 ) -> UpstreamClient:
     """Return the way to a provider; who is reached as before keeps its connections."""
-    if before is not None:
-        was = cast("_MadeFrom", before.made_from).provider
-        if all(getattr(was, name) == getattr(provider, name) for name in _CONNECTING):
-            return before.client
+    if before is not None and _reached_as_before(provider, before):
+        return before.client
     patience = provider.connect_timeout_ms / 1000
     pool = Connections(clock, provider.max_connections, patience)
     agent = agent_over(clock, endpoints(provider), pool)
     return UpstreamClient(clock, agent, pool, provider.max_connections, patience)
+
+
+def _reached_as_before(provider: ProviderSettings, before: Upstream | None) -> bool:
+    if before is None:
+        return False
+    was = cast("_MadeFrom", before.made_from).provider
+    return all(getattr(was, name) == getattr(provider, name) for name in _CONNECTING)
 
 
 def auth_of(settings: Settings, old: ClientAuth | None = None) -> ClientAuth:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from ccrelay.policy.breaker import Breaker
+    from ccrelay.policy.breakers import Breakers
 
 
 class CircuitBreakerService(Service):
@@ -34,7 +35,7 @@ class CircuitBreakerService(Service):
         """@param wall: returns seconds since the epoch."""
         self._clock = clock
         self._wall = wall
-        self._timers: dict[Breaker, IDelayedCall] = {}
+        self._timers: dict[Breaker, tuple[str, IDelayedCall]] = {}
         self._log = self.log
 
     def changed(self, provider: str, model: str, breaker: Breaker) -> None:
@@ -50,10 +51,16 @@ class CircuitBreakerService(Service):
         if state is State.OPEN:
             seconds = max(breaker.due(now) - now, 0.0)
             fields |= {"failures": breaker.failures, "open_s": round(seconds, 1)}
-            self._timers[breaker] = self._clock.callLater(seconds, self._due, breaker)
+            self._wait(breaker, provider, seconds)
             self._log.warn("circuit open", **{FIELDS: fields})
         else:
             self._log.info("circuit {state}", state=state.value.replace("_", " "), **{FIELDS: fields})
+
+    def change(self, old: Breakers, new: Breakers) -> None:
+        """Wait no more for the circuits of those providers that are gone, or begin afresh."""
+        for breaker, (provider, _) in tuple(self._timers.items()):
+            if _of(old, provider) is not _of(new, provider):
+                self._forget(breaker)
 
     def stopService(self) -> None:
         """Stop waiting."""
@@ -62,14 +69,25 @@ class CircuitBreakerService(Service):
             self._forget(breaker)
 
     def _due(self, breaker: Breaker) -> None:
-        self._timers.pop(breaker, None)
+        provider, _ = self._timers.pop(breaker)
         now = self._wall()
         if breaker.due(now) > now:  # the time of day was put back
-            self._timers[breaker] = self._clock.callLater(breaker.due(now) - now, self._due, breaker)
+            self._wait(breaker, provider, breaker.due(now) - now)
         else:
             breaker.tick(now)
 
+    def _wait(self, breaker: Breaker, provider: str, seconds: float) -> None:
+        if self.running:
+            self._timers[breaker] = provider, self._clock.callLater(seconds, self._due, breaker)
+
     def _forget(self, breaker: Breaker) -> None:
-        timer = self._timers.pop(breaker, None)
-        if timer is not None and timer.active():
-            timer.cancel()
+        waiting = self._timers.pop(breaker, None)
+        if waiting is not None:
+            waiting[1].cancel()
+
+
+def _of(breakers: Breakers, provider: str) -> Breaker | None:
+    try:
+        return breakers.of(provider)
+    except KeyError:
+        return None

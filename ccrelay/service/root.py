@@ -11,7 +11,14 @@ from twisted.logger import ILogObserver
 from ccrelay.observe import log as logs
 from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
-from ccrelay.service.assembly import gate_of, network_endpoints, serving_of, site_of, upstreams_of
+from ccrelay.service.assembly import (
+    endpoints_of,
+    gate_of,
+    network_endpoints,
+    serving_of,
+    site_of,
+    upstreams_of,
+)
 from ccrelay.service.breakers import CircuitBreakerService
 from ccrelay.service.health import HealthService
 from ccrelay.service.listening import shown
@@ -27,10 +34,13 @@ if TYPE_CHECKING:
 
     from twisted.application.service import Service
     from twisted.internet.defer import Deferred
+    from twisted.web.iweb import IAgentEndpointFactory
 
-    from ccrelay.config.model import Settings
+    from ccrelay.config.model import ProviderSettings, Settings
     from ccrelay.config.read import Loaded
     from ccrelay.relay.upstreams import Upstreams
+
+    _Endpoints = Callable[[ProviderSettings], IAgentEndpointFactory]
 
 
 class Ccrelay(Rooms):
@@ -46,11 +56,13 @@ class Ccrelay(Rooms):
         reactor: Any,  # noqa: ANN401
         wall: Callable[[], float] = time.time,
         reread: Callable[[], Loaded] | None = None,
+        endpoints: _Endpoints | None = None,
         **how: Any,  # noqa: ANN401
     ) -> None:
         """
         @param wall: returns seconds since the epoch.
         @param reread: returns what is configured now, for a reload; None where nothing can be read anew.
+        @param endpoints: how a provider is reached; None for real.
         @param how: see L{Reloader}.
         """
         super().__init__()
@@ -58,7 +70,7 @@ class Ccrelay(Rooms):
         self._reactor = reactor
         self._wall = wall
         self._chance = Random().random  # noqa: S311  jitter and shares, nothing secret
-        self._endpoints = network_endpoints(reactor)
+        self._endpoints = endpoints or network_endpoints(reactor)
         settings = loaded.settings
         self._log_output = logs.Output(
             logs.standard(settings.logging.output), settings.logging.format, settings.logging.level
@@ -66,15 +78,17 @@ class Ccrelay(Rooms):
         self._in_flight = InFlight(settings.server.max_concurrent)
         self._breakers = CircuitBreakerService(reactor, wall)
         self._health = HealthService(reactor, wall, self._chance)
-        self.upstreams = self._made(settings)
+        self.upstreams = self._made(settings, self._endpoints)
         self._door = Door(serving_of(settings, self.upstreams, reactor, wall), self._in_flight, reactor, wall)
         self._site = site_of(settings, self._door, reactor, [RequestLog()])
         self._connections = ConnectionsService(self.upstreams)
         self._requests = RequestsService(
             self._in_flight, self._site, reactor, settings.server.drain_ms / 1000
         )
-        self._reloader = Reloader(reread or (lambda: self._loaded), self._take_over, **how)
-        self._watch = FileWatchService(self._files, self._reloader.reload, reactor)
+        self._watch = FileWatchService(self._files, self.reload, reactor)
+        self._reloader = Reloader(
+            reread or (lambda: self._loaded), self._take_over, self._watch.reading, **how
+        )
         rooms: list[Service] = [
             self._connections, self._breakers, self._health, self._requests, self._watch,
         ]  # fmt: skip
@@ -105,15 +119,13 @@ class Ccrelay(Rooms):
 
     def reload(self) -> Deferred[None] | None:
         """Read the configuration anew and use it, if it can be used; see L{Reloader.reload}."""
-        return self._reloader.reload()
+        return self._reloader.reload() if self.running else None
 
     def _files(self) -> tuple[Path, ...]:
-        return self._loaded.files
+        return (*self._loaded.files, *self._reloader.wanted)
 
-    def _made(self, settings: Settings, old: Upstreams | None = None) -> Upstreams:
-        return upstreams_of(
-            settings, self._reactor, self._endpoints, self._chance, self._breakers.changed, old
-        )
+    def _made(self, settings: Settings, endpoints: _Endpoints, old: Upstreams | None = None) -> Upstreams:
+        return upstreams_of(settings, self._reactor, endpoints, self._chance, self._breakers.changed, old)
 
     def _watch_health(self, settings: Settings) -> None:
         check = settings.health.health_check
@@ -121,22 +133,29 @@ class Ccrelay(Rooms):
             self.upstreams, check.interval_ms / 1000, check.timeout_ms / 1000, enabled=check.enabled
         )
 
-    def _take_over(self, loaded: Loaded) -> str | None:
-        """Work with another configuration from now on; return why that cannot be, or None."""
+    async def _take_over(self, loaded: Loaded) -> str | None:
+        """
+        Work with another configuration from now on; return why that cannot be, or None.
+
+        Whatever can fail comes first; from then on everything changes at one moment.
+
+        @raise ConfigError: if a file that it names cannot be used.
+        """
         settings, before = loaded.settings, self._loaded.settings
+        ways = endpoints_of(settings, self._endpoints, self.upstreams)
         try:
             file = None
             if settings.logging.output != before.logging.output:
                 file = logs.standard(settings.logging.output)
         except OSError as problem:
             return f"logging.output: {problem}"
-        problem_there = change_doors(self, settings.server.listen, self._site, self._reactor)
+        problem_there = await change_doors(self, settings.server.listen, self._site, self._reactor)
         if problem_there is not None:
             if file is not None:
                 file.close()
             return problem_there
-        self._loaded = loaded
-        self.upstreams = self._made(settings, self.upstreams)
+        self._loaded, old = loaded, self.upstreams
+        self.upstreams = self._made(settings, lambda provider: ways[provider.name], old)
         self._door.serving = serving_of(
             settings, self.upstreams, self._reactor, self._wall, self._door.serving
         )
@@ -144,8 +163,8 @@ class Ccrelay(Rooms):
         self._in_flight.limit = settings.server.max_concurrent
         self._requests.drain = settings.server.drain_ms / 1000
         self._connections.change(self.upstreams)
+        self._breakers.change(old.routing.breakers, self.upstreams.routing.breakers)
         self._watch_health(settings)
-        self._watch.read()
         for upstream in self.upstreams.listed:
             for key in upstream.backend.pool.keys:
                 if not key.valid:

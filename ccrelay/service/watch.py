@@ -12,11 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from twisted.internet.defer import Deferred
-
 INTERVAL_S: Final = 1.0
 
-_Look: TypeAlias = tuple[tuple[str, int, int, int, int], ...]
+_Facts: TypeAlias = tuple[int, int, int, int]
+_NOTHING: Final[_Facts] = (0, 0, 0, 0)
 
 
 class FileWatchService(Service):
@@ -44,41 +43,42 @@ class FileWatchService(Service):
         self._changed = changed
         self._loop = LoopingCall(self._look)
         self._loop.clock = clock
-        self._known: _Look = ()
-        self._last: _Look = ()
+        self._known: dict[Path, _Facts] = {}
+        self._last: dict[Path, _Facts] = {}
 
     def startService(self) -> None:
         """Take what is there now for known, and look from now on."""
         super().startService()
-        self._known = self._last = self._seen()
+        self.reading()
         self._loop.start(INTERVAL_S, now=False)
 
-    def stopService(self) -> Deferred[None] | None:
+    def stopService(self) -> None:
         """Look no more."""
         super().stopService()
         if self._loop.running:
             self._loop.stop()
-        return None
 
-    def read(self) -> None:
-        """Take what is there now for known: somebody has just read it."""
+    def reading(self) -> None:
+        """Take what is there now for known: somebody is about to read it."""
         self._known = self._last = self._seen()
 
     def _look(self) -> None:
         seen = self._seen()
         settled, self._last = seen == self._last, seen
+        # Files not looked at before have just been named by what was read, and so were read with it.
+        self._known = {path: self._known.get(path, facts) for path, facts in seen.items()}
         if settled and seen != self._known:
             self._known = seen
             self._changed()
 
-    def _seen(self) -> _Look:
-        return tuple(_facts(path) for path in self._files())
+    def _seen(self) -> dict[Path, _Facts]:
+        return {path: _facts(path) for path in self._files()}
 
 
-def _facts(path: Path) -> tuple[str, int, int, int, int]:
-    """Return what changes with a file; zeros where there is none, which is a change, too."""
+def _facts(path: Path) -> _Facts:
+    """Return what changes with a file, its permissions included; zeros where there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116  one call to the system, and it follows links
-    except OSError:
-        return str(path), 0, 0, 0, 0
-    return str(path), found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+    except (OSError, ValueError):  # a name that no file can have is one that a configuration may name
+        return _NOTHING
+    return found.st_dev, found.st_ino, found.st_ctime_ns, found.st_size
