@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from ccrelay.errors import Broken, ClientError, FirstByteTimeout, UpstreamError
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ccrelay.relay.interfaces import IClientResponse
     from ccrelay.relay.upstreams import Upstream
     from ccrelay.upstream.client import UpstreamResponse
+    from ccrelay.wire.error_json import ErrorBody
     from ccrelay.wire.http import Pairs, ResponseHead, UpstreamRequest
     from ccrelay.wire.request import MessagesRequest
 
@@ -147,10 +148,16 @@ class Attempt:
     def _misfit(self, head: ResponseHead, body: bytes, wanted: str) -> Outcome:
         said = read_error(body)
         if said.kind.endswith("_error"):
-            complaint = self._upstream.provider.classify_event(said, body, self._wall())
-            return self._outcome(complaint.verdict, complaint)
+            return self._error_within(head, said, body)
         what = (media_type(head.headers).decode("ascii", "replace") or "untyped") if body else "empty"
         return self._failed(Broken(f"answered {head.status} with a body that is {what}, not {wanted}"))
+
+    def _error_within(self, head: ResponseHead, said: ErrorBody, data: bytes) -> Outcome:
+        """An error in the place of an answer, with the fields that the answer's head had for the client."""
+        complaint = self._upstream.provider.classify_event(said, data, self._wall())
+        own = {b"content-type", *(name for name, _ in complaint.headers)}
+        kept = tuple(pair for pair in fields.downward(head.headers) if pair[0] not in own)
+        return self._outcome(complaint.verdict, replace(complaint, headers=kept + complaint.headers))
 
     async def _complaint(self, answer: UpstreamResponse) -> bytes:
         def enough(_result: object, _seconds: float) -> bytes:
@@ -187,8 +194,7 @@ class Attempt:
             self._exchange.usage = self._exchange.usage.updated(translator.usage)
         if translator.error_first and translator.error is not None:
             data = self._hiding_key(translator.error_data)
-            complaint = self._upstream.provider.classify_event(read_error(data), data, self._wall())
-            return self._outcome(complaint.verdict, complaint)
+            return self._error_within(answer.head, read_error(data), data)
         stream.complete()
         if translator.error is None:
             return self._outcome(Verdict.OK, begun=True)
