@@ -64,6 +64,7 @@ class Selection:
         self._asked_at = now
         self._tried: set[tuple[str, int]] = set()
         self._left: set[Way] = set()
+        self._hopeless: set[int] = set()
         self._ordered: tuple[Way, ...] | None = None
         self._preferred: str | None = None
         self._places: tuple[Place, ...] = ()
@@ -101,7 +102,13 @@ class Selection:
         return self._find(now) is not None
 
     def failed(self, outcome: Outcome) -> None:
-        """Take note of an attempt without an answer: unless a key was at fault, its provider is left."""
+        """
+        Take note of an attempt without an answer: unless a key was at fault, its provider is left.
+
+        A key that is not to be asked again, and of which nobody said until when, is no hope either.
+        """
+        if outcome.should_retry is False and outcome.retry_after is None:
+            self._hopeless.add(id(outcome.route.key))
         if outcome.verdict is not Verdict.KEY:
             self._left.update(way for way in (*self._own, *self._ways) if way.name == outcome.route.provider)
 
@@ -136,7 +143,7 @@ class Selection:
             for way in self._ways
             if way not in self._left
             for key in way.backend.pool.keys
-            if key is not but and self._pin in {"", key.name}
+            if key is not but and id(key) not in self._hopeless and self._pin in {"", key.name}
             if (at := key.frees_at(now, way.ask)) is not None
         ]
         return min(times, default=None)
