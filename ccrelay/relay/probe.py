@@ -22,7 +22,8 @@ RETEST_S: Final = 300.0
 """Seconds after which a key that was refused is shown again."""
 _TRUSTED_S: Final = 300.0
 """Seconds for which the success of a real request weighs more than what a probe says of its key."""
-_REFUSED: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = 401
+_REFUSED: Final = frozenset({_UNAUTHORIZED, 403})
 _SERVER_ERROR: Final = 500
 
 
@@ -51,7 +52,8 @@ class Prober:
     Probes one provider, with one of its keys after the other.
 
     Any answer below 500 shows that it is there, also that there is nothing at
-    the path.  A 401 or 403 is about the key alone.  Probes cost no tokens.
+    the path.  Where a key was shown, a 401 or 403 is about that key and says
+    nothing of the provider.  Probes cost no tokens.
     """
 
     def __init__(
@@ -86,13 +88,15 @@ class Prober:
             reason = error.message
         healthy = 0 < status < _SERVER_ERROR
         now = self._wall()
-        if healthy:
-            self._breaker().probe_succeeded(now)
-            if key is not None:
-                reason = self._judged(key, status, now)
-        else:
+        if not healthy:
             reason = reason or f"answered {status}"
             self._breaker().probe_failed(now)
+        elif key is not None and key.secret is not None and status in _REFUSED:
+            reason = _refused(key, status, now)
+        else:
+            self._breaker().probe_succeeded(now)
+            if key is not None and status not in _REFUSED:
+                _accepted(key)
         name = key.name if key is not None else "-"
         return ProbeEnded(
             self._upstream.name, name, healthy, status, reason, self._clock.seconds() - started
@@ -116,20 +120,21 @@ class Prober:
                 return key
         return None
 
-    def _judged(self, key: Key, status: int, now: float) -> str:
-        """Note what the answer says of the key; return it in words if it is nothing good."""
-        if key.secret is None:
-            return ""
-        if status not in _REFUSED:
-            if not key.valid:
-                key.validated()
-            key.degraded = False
-            return ""
-        if status == 401 and now - key.last_success > _TRUSTED_S:  # noqa: PLR2004
-            key.invalidate(now)
-            return "the key was refused (401)"
-        key.degrade()
-        return f"the key was refused here ({status}), though not for messages"
+
+def _accepted(key: Key) -> None:
+    """Note that the provider knows a key."""
+    key.degraded = False
+    key.validated()  # which tells the pool of both
+
+
+def _refused(key: Key, status: int, now: float) -> str:
+    """Note that the provider refused a key, and return that in words."""
+    trusted = now - key.last_success <= _TRUSTED_S
+    if not key.valid or (status == _UNAUTHORIZED and not trusted):
+        key.invalidate(now)
+        return f"the key was refused ({status})"
+    key.degrade()
+    return f"the key was refused here ({status}){', though not for messages' if trusted else ''}"
 
 
 def _too_late(_result: object, seconds: float) -> int:

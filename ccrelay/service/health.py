@@ -41,7 +41,7 @@ class HealthProbeService(Service):
         chance: Callable[[], float],
     ) -> None:
         """
-        @param interval: seconds from one probe to the next, at least.
+        @param interval: seconds from one probe to the next, on average.
         @param chance: returns a random number, at least 0 and less than 1.
         """
         self.name = f"probe {upstream.name}"
@@ -54,11 +54,11 @@ class HealthProbeService(Service):
         self._loop = LoopingCall(self._round)
         self._loop.clock = clock
         self._healthy = True
-        self._said = ""
+        self._refused: dict[str, str] = {}
         self._log = self.log
 
     def startService(self) -> None:
-        """Probe from now on; the first probe comes within one interval."""
+        """Probe from now on; the first probe comes after one interval."""
         super().startService()
         self._loop.start(self._interval, now=False)
 
@@ -87,7 +87,7 @@ class HealthProbeService(Service):
             self._log.failure("a probe of {name} failed in itself", failure, name=self.upstream.name)
 
     def _tell(self, ended: ProbeEnded) -> None:
-        """Log what is news: that it fails, that it is well again, that it refuses a key."""
+        """Log what is news: that it fails, that it is well again, that it refuses a key or no longer does."""
         fields = {
             "provider": ended.provider,
             "key": ended.key,
@@ -95,16 +95,20 @@ class HealthProbeService(Service):
             "reason": ended.reason,
             "duration_ms": round(ended.duration * 1000, 1),
         }
-        news = (ended.healthy, ended.reason) != (self._healthy, self._said)
+        said = self._refused.get(ended.key, "")
+        refusal = ended.reason if ended.healthy else said
         if not ended.healthy and self._healthy:
             self._log.warn("probe failed", **{FIELDS: fields})
         elif ended.healthy and not self._healthy:
             self._log.info("probe succeeded again", **{FIELDS: fields})
-        elif news and ended.reason:
-            self._log.warn("probe: key refused", **{FIELDS: fields})
-        else:
+        elif refusal == said:
             self._log.debug("probe", **{FIELDS: fields})
-        self._healthy, self._said = ended.healthy, ended.reason
+        if refusal and refusal != said:
+            self._log.warn("probe: key refused", **{FIELDS: fields})
+        elif said and not refusal:
+            self._log.info("probe: key accepted again", **{FIELDS: fields})
+        self._healthy = ended.healthy
+        self._refused[ended.key] = refusal
 
 
 class HealthService(MultiService):
