@@ -1,5 +1,6 @@
 """The rules of a reload: what cannot be used changes nothing, and no request notices one that can."""
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -167,6 +168,68 @@ class TimeTests(SynchronousTestCase):
         running.go(30)
         self.successResultOf(stopping)
         self.assertEqual(running.events(peer)[-1], "message_stop")
+
+
+class FileTests(SynchronousTestCase):
+    """Files that the configuration was read from."""
+
+    def running(self) -> tuple[Running, Path]:
+        """Return a relay, and its file."""
+        running = Running(self, {"a": [Says("x")]})
+        file = Path(self.mktemp())
+        file.write_text("one")
+        running.files = (file,)
+        running.reload()
+        running.go(5)
+        self.assertEqual(running.reads, 1)
+        return running, file
+
+    def test_changed(self) -> None:
+        """A file that changes is read within three seconds, and once."""
+        running, file = self.running()
+        file.write_text("another")
+        running.go(3)
+        self.assertEqual(running.reads, 2)
+        running.go(60)
+        self.assertEqual(running.reads, 2)
+
+    def test_told_as_well(self) -> None:
+        """One that is changed by somebody who then says so is read once, whether or not it can be used."""
+        for problem in (None, ConfigError(("c.yaml:1: x: y",))):
+            running, file = self.running()
+            file.write_text("another")
+            running.broken = problem
+            running.relay.reload()
+            running.go(60)
+            self.assertEqual(running.reads, 2)
+
+    def test_broken(self) -> None:
+        """One that cannot be used is told once; when it changes again it is tried again."""
+        running, file = self.running()
+        running.broken = ConfigError(("c.yaml:1: x: y",))
+        file.write_text("broken")
+        running.go(60)
+        self.assertEqual(len(running.said("not reloaded")), 1)
+        running.broken = None
+        file.write_text("mended it is")
+        running.go(3)
+        self.assertEqual(len(running.said("configuration reloaded")), 2)
+
+    def test_a_key_file_that_comes_later(self) -> None:
+        """A configuration that names a key file which is not there is tried again when it comes."""
+        running, file = self.running()
+        key = Path(self.mktemp())
+        running.broken = ConfigError(("c.yaml:1: x: y",), (key,))
+        file.write_text("names a key file")
+        running.go(5)
+        running.broken = None
+        running.files = (file, key)
+        key.write_text("sk-test-0123456789")
+        running.go(3)
+        self.assertEqual(len(running.said("configuration reloaded")), 2)
+        key.write_text("sk-test-01234567890")
+        running.go(3)
+        self.assertEqual(len(running.said("configuration reloaded")), 3)
 
 
 class DoorTests(SynchronousTestCase):
