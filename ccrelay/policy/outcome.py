@@ -101,7 +101,7 @@ class Outcome:
             patient = not isinstance(self.error, (FirstByteTimeout, Stalled))
             lasting = isinstance(self.error, Unreachable) and self.error.lasting
             return self.verdict is Verdict.BROKEN and patient and not lasting
-        if self.complaint.barred_for or self.verdict is Verdict.CLIENT:
+        if self.complaint.barred_for:
             return False
         return self.status in _WORTH_A_REPEAT or not self.status < 500  # noqa: PLR2004  5xx
 

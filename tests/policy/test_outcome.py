@@ -103,7 +103,8 @@ class RepeatTests(SynchronousTestCase):
         """Timeouts, bad certificates, refused keys, no connection or credit left: these last."""
         statuses = (400, 401, 402, 403, 404, 413)
         lasting = (SLOW, script.STALLED, script.NO_TLS, NONE_FREE, UNFIT, OK, refused(404, mapped=True))
-        for how in (*lasting, refused(400, "credit balance is too low"), *map(refused, statuses)):
+        quota = How(Verdict.KEY, 429, barred_for=60.0)
+        for how in (*lasting, quota, refused(400, "credit balance is too low"), *map(refused, statuses)):
             self.assertFalse(ended(how).worth_a_repeat(5.0))
 
     def test_overload_of_any_status(self) -> None:

@@ -82,7 +82,7 @@ def scene(seed: int) -> Scene:
 
 
 SCENES = st.integers(0, 2**32 - 1).map(scene)
-always = settings(max_examples=150)
+always = settings(max_examples=100)
 
 
 def places(done: Play) -> list[tuple[str, Key | None]]:

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ccrelay.policy.breaker import Thresholds
 from ccrelay.policy.budget import RetryBudget
-from ccrelay.policy.plan import Bounds
+from ccrelay.policy.plan import Bounds, Pause, attempts
+from ccrelay.policy.tries import Try
 from tests.policy.script import (
     BOUNDS,
     BROKE_OFF,
@@ -21,6 +22,7 @@ from tests.policy.script import (
     UNREACHABLE,
     How,
     Play,
+    end,
     play,
     refused,
 )
@@ -144,6 +146,17 @@ class RepeatTests(SynchronousTestCase):
         """Waits that end after `failover_timeout` are not begun."""
         done = play(Stage("a1"), [PATIENT.after(178.0)])
         self.assertEqual((done.asked, done.pauses), ("a1", {}))
+
+    def test_a_pause_that_takes_too_long(self) -> None:
+        """Nothing begins after `failover_timeout`, not even if it was time when the wait for it began."""
+        stage = Stage("a1")
+        plan = attempts(stage.selection(""), BOUNDS, stage.routing.budget, stage.chance, at(0))
+        trying = next(plan)
+        assert isinstance(trying, Try)
+        end(trying, BROKEN)
+        self.assertIsInstance(plan.send(BROKEN.of(trying.route, at(0))), Pause)
+        self.assertRaises(StopIteration, plan.send, at(181))
+        self.assertEqual(stage.held(), {})
 
     def test_as_long_as_asked(self) -> None:
         """A `Retry-After` of up to `max_wait_ms` is obeyed; with a longer one the key has refused."""

@@ -85,6 +85,15 @@ class OrderTests(SynchronousTestCase):
             asked.append(trying.route.provider)
         self.assertEqual(Counter(asked), {"a": 2, "b": 2, "c": 2})
 
+    def test_those_who_must_leave_are_shared_out(self) -> None:
+        """Conversations whose provider fails are dealt out to the others, not all sent to the next."""
+        stage = Stage("a1 b1 c1", strategy="round_robin")
+        for number in range(6):
+            stage.served(f"s{number}", "a1")
+        stage.open("a")
+        asked = Counter(stage.trying(f"s{number}").route.provider for number in range(6))
+        self.assertEqual(asked, {"b": 3, "c": 3})
+
     def test_shares_are_of_those_that_serve(self) -> None:
         """Where shares are dealt, who cannot serve gets no turn, so the others' stay even."""
         stage = Stage("a1 b1 c1", strategy="round_robin")
@@ -105,6 +114,13 @@ class LeavingTests(SynchronousTestCase):
         """A refused key leaves the others of its provider; no place is tried twice."""
         for how in (refused(401), refused(403), refused(429), refused(429, retry_after="9")):
             self.assertEqual(order(Stage("a1 a2 b1").selection(""), how), "a1 a2 b1")
+
+    def test_one_that_goes_before_others(self) -> None:
+        """A key that was tried is no reason not to try the ones behind it."""
+        stage = Stage("a1 a2")
+        stage.keys["a1"].priority = 2
+        stage.keys["a2"].limited(NOW, None)
+        self.assertEqual(order(stage.selection(""), refused(429)), "a1 a2")
 
     def test_who_cannot_serve(self) -> None:
         """An open circuit, and a key that is invalid, exhausted, waiting or full, are passed over."""

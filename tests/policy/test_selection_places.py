@@ -14,6 +14,10 @@ from tests.policy.script import BROKEN, OK, OVERLOADED, end, refused
 from tests.policy.stage import NOW, Stage, at
 
 LATER = NOW + 3600.0
+NOTHING_LEFT = (
+    (b"anthropic-ratelimit-requests-remaining", b"0"),
+    (b"anthropic-ratelimit-requests-reset", b"2023-11-14T22:14:20Z"),
+)
 
 
 class ConversationTests(SynchronousTestCase):
@@ -126,23 +130,26 @@ class CountingTests(SynchronousTestCase):
         for how in (OK, BROKEN, OVERLOADED, refused(401), refused(402), refused(403), refused(429)):
             stage = Stage("a1", thresholds=Thresholds(failures=1))
             trying = stage.trying(counting=True)
-            trying.learn(((b"anthropic-ratelimit-requests-remaining", b"0"),), NOW)
+            trying.learn(NOTHING_LEFT, NOW)
             trying.answering(NOW, NOTHING_KNOWN, None)
             end(trying, how)
             key = stage.keys["a1"]
             self.assertEqual((key.state(NOW).standing, key.taken, stage.place()), ("ready", 0, ""))
+            self.assertEqual(key.state(NOW).learned, ())
             self.assertEqual([s.failures for s in stage.breakers.snapshot(NOW)], [0])
             self.assertEqual(stage.held(), {})
 
     def test_limits_of_messages_do_not_count(self) -> None:
         """Counting has limits of its own: a key that is full, or waits for the model, still counts."""
         for session in ("", "new", "old"):
-            stage = Stage("a1", limits=KeyLimits(rpm=1))
-            stage.served("old", "a1")
-            stage.trying("")
-            stage.keys["a1"].limited(NOW, 9.0, stage.ways()[0].model)
+            stage = Stage("a1 a2", limits=KeyLimits(rpm=1))
+            stage.served("old", "a2")
+            for key in stage.keys.values():
+                key.reserve(stage.ways()[0].ask, NOW)
+                key.limited(NOW, 9.0, stage.ways()[0].model)
             self.assertIsNone(stage.next(session))
-            self.assertEqual(stage.trying(session, counting=True).route.key_name, "a1")
+            trying = stage.trying(session, counting=True)
+            self.assertEqual(trying.route.key_name, "a2" if session == "old" else "a1")
 
     def test_where_the_conversation_is(self) -> None:
         """Counting goes where the conversation is, else as the strategy says, without taking a turn."""
@@ -196,6 +203,18 @@ class ReadyTests(SynchronousTestCase):
         selection = stage.selection("")
         selection.failed(BROKEN.of(stage.trying("").route, at(0)))
         self.assertEqual(selection.frees_at(NOW), NOW + 30)
+
+    def test_a_key_that_is_not_to_be_asked_again(self) -> None:
+        """A key with `x-should-retry: false` and no time is no hope; with a time it is, from then on."""
+        for headers, frees in (({}, None), ({"retry_after": "30"}, NOW + 30)):
+            stage = Stage("a1")
+            selection = stage.selection("")
+            trying = selection.next(NOW)
+            assert trying is not None
+            how = refused(429, x_should_retry="false", **headers)
+            end(trying, how)
+            selection.failed(how.of(trying.route, at(0)))
+            self.assertEqual(selection.frees_at(NOW), frees)
 
     def test_when_a_circuit_is_due(self) -> None:
         """Where every gate is full, it is known when the next circuit lets something through."""

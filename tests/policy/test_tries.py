@@ -135,6 +135,9 @@ class KeyTests(SynchronousTestCase):
             end(stage.trying(own="a"), refused(status, retry_after="9"))
             self.assertEqual(stage.keys["a1"].state(NOW).standing, "ready")
             self.assertTrue(stage.breakers.admits("a", OPUS, NOW))
+            stage.keys["a1"].bar(NOW + 60)
+            end(stage.trying(own="a"), refused(429))
+            self.assertTrue(stage.breakers.admits("a", OPUS, NOW))
 
     def test_what_headers_teach(self) -> None:
         """What an answer says is left of a key's limits puts it behind others, for that class of models."""
