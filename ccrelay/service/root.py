@@ -96,6 +96,7 @@ class Ccrelay(Rooms):
         for room in rooms:
             room.setServiceParent(self)
         self._watch_health(settings)
+        self._watch.reading()
 
     def setServiceParent(self, parent: Any) -> None:  # noqa: ANN401  Twisted's application
         """Bring the log along: C{twistd} writes where the application's observer says."""
@@ -106,8 +107,8 @@ class Ccrelay(Rooms):
 
     def startService(self) -> None:
         """Start every room, and say what is served and what of the configuration is not in effect."""
-        super().startService()
         heed(self._reactor, self._hung_up)
+        super().startService()
         self._say("configuration")
         door = next((shown(d.port) for d in self if isinstance(d, DoorService) and d.port is not None), None)
         if door is not None and door.startswith("http:"):

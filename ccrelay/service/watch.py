@@ -47,9 +47,10 @@ class FileWatchService(Service):
         self._last: dict[Path, _Facts] = {}
 
     def startService(self) -> None:
-        """Take what is there now for known, and look from now on."""
+        """Look from now on; what has changed since the files were last read is a change."""
         super().startService()
-        self.reading()
+        if not self._known:
+            self.reading()
         self._loop.start(INTERVAL_S, now=False)
 
     def stopService(self) -> None:

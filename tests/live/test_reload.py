@@ -57,6 +57,7 @@ class ReloadTests(TestCase):
         self.path = config_file(self, text)
         relay = RelayProcess(self, TWISTD, "--config", self.path)
         self.url = await relay.serving()
+        await relay.says("configuration: ")  # signals are heeded from here on
         return relay
 
     async def test_by_the_file(self) -> None:

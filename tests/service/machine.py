@@ -2,6 +2,7 @@
 
 import errno
 import json
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,6 @@ class Running:
 
     @ivar written: the sections of the configuration, as an operator writes them, without the providers.
     @ivar providers: those, by name.
-    @ivar files: that the configuration says to be read from.
     @ivar broken: raised instead of the configuration when it is read, unless None.
     @ivar reads: how often it was read anew.
     @ivar reach: returns how a provider is reached.
@@ -100,12 +100,16 @@ class Running:
         providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Simulator],
         fields: Mapping[str, Any] | None = None,
         elsewhere: Callable[..., Deferred[Any]] = maybeDeferred,
+        files: tuple[Path, ...] = (),
+        early: Callable[[], object] = lambda: None,
         **sections: Any,
     ) -> None:
         """
         @param providers: by name: the acts of its script.
         @param fields: of each provider, by name.
         @param elsewhere: see L{Reloader}.
+        @param files: that the configuration says to be read from.
+        @param early: called before the relay starts.
         """
         self.test = test
         self.machine = Machine()
@@ -114,7 +118,7 @@ class Running:
         self.broken: Exception | None = None
         self.reads = 0
         self.reach: Callable[[Any], Any] = lambda _provider: self.network
-        self.files: tuple[Path, ...] = ()
+        self.files = files
         self.simulators: dict[str, Simulator] = {}
         self.providers: dict[str, dict[str, Any]] = {}
         for name, acts in providers.items():
@@ -130,6 +134,8 @@ class Running:
             self._loaded(), self.machine, self.wall, self._reread,
             endpoints=self._reach, elsewhere=elsewhere,
         )  # fmt: skip
+        test.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+        early()
         self.relay.privilegedStartService()
         self.relay.startService()
         test.addCleanup(self._end)

@@ -193,6 +193,14 @@ class FileTests(SynchronousTestCase):
         running.go(60)
         self.assertEqual(running.reads, 2)
 
+    def test_changed_before_the_start(self) -> None:
+        """What changes between the reading and the start of the relay is not lost."""
+        file = Path(self.mktemp())
+        file.write_text("one")
+        running = Running(self, {"a": [Says("x")]}, files=(file,), early=lambda: file.write_text("another"))
+        running.go(3)
+        self.assertEqual(running.reads, 1)
+
     def test_told_as_well(self) -> None:
         """One that is changed by somebody who then says so is read once, whether or not it can be used."""
         for problem in (None, ConfigError(("c.yaml:1: x: y",))):

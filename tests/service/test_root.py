@@ -43,6 +43,7 @@ class RootTests(SynchronousTestCase):
 
     def start(self, relay: Ccrelay) -> Ccrelay:
         """Start a relay as C{twistd} does."""
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
         relay.privilegedStartService()
         relay.startService()
         return relay
