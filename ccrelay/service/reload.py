@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from ccrelay.config.read import Loaded
     from ccrelay.web.site import RelaySite
+
+STOPPING: Final = "the relay is stopping"
 
 
 class Reloader:
@@ -126,7 +128,7 @@ async def change_doors(
             problem += f" What is more: {lost}" if lost is not None else ""
     if not parent.running:
         await _closed([*fresh, *closing])
-        return "the relay is stopping"
+        return STOPPING
     if problem is not None:
         return problem
     for door in fresh:

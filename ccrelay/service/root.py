@@ -22,7 +22,7 @@ from ccrelay.service.assembly import (
 from ccrelay.service.breakers import CircuitBreakerService
 from ccrelay.service.health import HealthService
 from ccrelay.service.listening import shown
-from ccrelay.service.reload import Reloader, change_doors
+from ccrelay.service.reload import STOPPING, Reloader, change_doors
 from ccrelay.service.signals import heed
 from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService, Rooms
 from ccrelay.service.watch import FileWatchService
@@ -142,6 +142,8 @@ class Ccrelay(Rooms):
 
         @raise ConfigError: if a file that it names cannot be used.
         """
+        if not self.running:
+            return STOPPING
         settings, before = loaded.settings, self._loaded.settings
         ways = endpoints_of(settings, self._endpoints, self.upstreams)
         try:
