@@ -148,6 +148,13 @@ class ChangedTests(SynchronousTestCase):
         self.assertEqual(running.ask().status, 200)
         self.assertEqual([asked.header("x-api-key") for asked in running.asked("a")], [KEY, SECOND])
 
+    def test_a_key_that_is_written_twice(self) -> None:
+        """A key that is written twice counts as two, after a reload as before."""
+        running = Running(self, {"a": [Says("x")]}, {"a": keys(KEY, KEY)})
+        running.providers["a"] |= keys(KEY, KEY, rpm_limit=1)
+        running.reload()
+        self.assertEqual(len(set(map(id, running.backend("a").pool.keys))), 2)
+
     def test_limits(self) -> None:
         """Other limits of a key apply at once, to what was used before, too."""
         running = Running(self, {"a": [Says("x")], "b": [Says("x")]}, routing=NOWHERE_TWICE)
