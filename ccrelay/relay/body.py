@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from ccrelay.errors import Broken, Stalled, UpstreamError
 from ccrelay.providers.interfaces import Stage
-from ccrelay.wire.sse import without
+from ccrelay.wire.sse import unfinished, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,15 +104,15 @@ class BodyRelay:
             return
         if translator.error is not None:
             whole = self._hiding(whole)
+        if self._stream.started and self._answering is not None:
+            whole = without(whole, b"message_start")
+            if translator.split and unfinished(whole) in {b"", b"message_start"}:
+                self._done(Broken("its first event is too long to be continued with"))
+                return
         if self._answering is not None and translator.stage > Stage.NOTHING:
             answering, self._answering = self._answering, None
             answering()
-            if self._stream.started:
-                whole = without(whole, b"message_start")
             self._stream.started = True
-        elif self._stream.started and translator.stage == Stage.NOTHING and translator.split:
-            self._done(Broken("its first event is too long to be continued with"))
-            return
         self._stream.open(self._headers)
         if whole:
             self._stream.send(whole, split=translator.split)

@@ -92,6 +92,11 @@ def events(whole: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield name, b"\n".join(data)
 
 
+def unfinished(piece: bytes) -> bytes:
+    """Return the name of the event that the last blank line leaves unfinished; empty while none is told."""
+    return next((name for name, _ in events(piece[_after_last_event(piece) :])), b"")
+
+
 def without(whole: bytes, name: bytes) -> bytes:
     """
     Return complete events but for those of one name; the bytes of all others stay as they are.
