@@ -144,5 +144,10 @@ class EventsTests(SynchronousTestCase):
     def test_the_name_of_an_unfinished_event(self) -> None:
         """What comes behind the last blank line has a name as soon as its line of that name is there."""
         for line_end in (b"\n", b"\r\n", b"\r"):
-            for piece, name in ((b"event: a\ndata: 1", b"a"), (b": long", b""), (b"data: 1", b""), (b"", b"")):
+            for piece, name in (
+                (b"event: a\ndata: 1", b"a"),
+                (b": long", b""),
+                (b"data: 1", b""),
+                (b"", b""),
+            ):
                 self.assertEqual(unfinished((PING + piece).replace(b"\n", line_end)), name)
