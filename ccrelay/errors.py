@@ -15,7 +15,8 @@ The exceptions of the relay, sorted by whose fault it is and what to do next.
     │   ├── WrongType        415 invalid_request_error
     │   └── TooMany          429 rate_limit_error, with Retry-After
     ├── UpstreamError        a provider's: the next candidate may do better
-    │   ├── Unreachable      502 no connection: refused, name unknown, TLS, no free one
+    │   ├── Unreachable      502 no connection: refused, name unknown, TLS
+    │   │   └── NoneFree     502 ccrelay itself holds as many connections there as it may
     │   ├── FirstByteTimeout 504 connected, but no answer began in time
     │   ├── Stalled          504 the answer began and then stopped coming
     │   ├── Broken           502 the answer ended early, or was not one
@@ -30,6 +31,11 @@ The exceptions of the relay, sorted by whose fault it is and what to do next.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class RelayError(Exception):
@@ -138,7 +144,23 @@ class UpstreamError(RelayError):
 
 
 class Unreachable(UpstreamError):
-    """No connection: refused, unknown name, TLS failure, or none free in time."""
+    """
+    No connection: refused, unknown name, TLS failure, or none free in time.
+
+    @ivar lasting: whether asking again at once would end likewise: a
+        certificate does not get better by the second.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+
+
+class NoneFree(Unreachable):
+    """C{max_connections} are in use and none came free in time; that is no failure of the provider's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, lasting=True)
 
 
 class FirstByteTimeout(UpstreamError):
@@ -202,8 +224,10 @@ class ConfigError(RelayError):
     The configuration cannot be used.
 
     @ivar problems: one line for each problem: C{file:line: path: what is wrong, what to do}.
+    @ivar files: which it names, so that it may become usable when one of them changes.
     """
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(self, problems: tuple[str, ...], files: tuple[Path, ...] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.files = files

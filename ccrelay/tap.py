@@ -15,6 +15,8 @@ from ccrelay.errors import ConfigError
 if TYPE_CHECKING:
     from twisted.application.service import IService
 
+    from ccrelay.config.read import Loaded
+
 EX_CONFIG = 78
 """The exit status for a configuration that cannot be used (sysexits.h)."""
 
@@ -40,9 +42,12 @@ def makeService(options: Options) -> IService:
     from ccrelay.service.root import Ccrelay  # noqa: PLC0415  the rooms load with it
 
     given = options["config"]
+
+    def read() -> Loaded:
+        return load(Path(given) if given else None, os.environ, Path.home())
+
     try:
-        loaded = load(Path(given) if given else None, os.environ, Path.home())
-        return Ccrelay(loaded, reactor)
+        return Ccrelay(read(), reactor, reread=read)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"ccrelay: {problem}\n")

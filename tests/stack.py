@@ -17,6 +17,7 @@ from ccrelay.relay.in_flight import InFlight
 from ccrelay.service.assembly import serving_of, site_of, upstreams_of
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
+from ccrelay.web.door import Door
 from tests.network import Answer, Network, Peer, http_request, parse, sse
 
 WALL = 1_800_000_000.0
@@ -96,10 +97,8 @@ class Stack:
         self.upstreams = upstreams_of(self.settings, self.clock, lambda _provider: self.network)
         self.in_flight = InFlight(self.settings.server.max_concurrent)
         self.serving = serving_of(self.settings, self.upstreams, self.clock, self.wall)
-        self.site = site_of(
-            self.settings, self.serving, self.in_flight, self.clock,
-            wall=self.wall, observers=[self.told, RequestLog()],
-        )  # fmt: skip
+        self.door = Door(self.serving, self.in_flight, self.clock, self.wall)
+        self.site = site_of(self.settings, self.door, self.clock, [self.told, RequestLog()])
         self.network.listen("relay", self.site)
         self.lines: list[str] = []
         globalLogPublisher.addObserver(self._note)
@@ -191,3 +190,19 @@ class Stack:
             self.test.assertEqual(upstream.client.free, upstream.client.limit, upstream.name)
         self.test.assertEqual([call for call in self.clock.getDelayedCalls() if call.active()], [])
         self.test.assertNotIn(KEY, "".join(self.lines))
+
+
+class Plain(Stack):
+    """A relay that goes on, and nowhere twice: no conversation has a place, nothing is repeated."""
+
+    def __init__(
+        self,
+        test: SynchronousTestCase,
+        providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Simulator],
+        settings: Mapping[str, Any] | None = None,
+        **provider: Any,
+    ) -> None:
+        """Take what a L{Stack} takes."""
+        given = dict(settings or {})
+        routing = {"max_wait_ms": 0, "affinity": {"enabled": False}}
+        super().__init__(test, providers, given | {"routing": routing | given.get("routing", {})}, **provider)

@@ -13,7 +13,7 @@ from ccrelay.config.written import Problem, under
 from ccrelay.providers.registry import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from ccrelay.config.model import ProviderSettings, Settings
     from ccrelay.config.written import KeyPath
@@ -51,9 +51,27 @@ def notes(settings: Settings) -> Iterator[str]:
     """Yield what is allowed and yet may surprise."""
     if not any(provider.enabled for provider in settings.providers):
         yield "no provider is enabled, so no request can be served"
+    for place, provider in enumerate(settings.providers):
+        circle = _circle(provider.model_mapping)
+        if circle:
+            yield (
+                f"providers[{place}].model_mapping: {' -> '.join(circle)} is a circle: names are mapped "
+                "once, so these are exchanged; if that is not meant, take one of them out"
+            )
     auth = settings.server.auth
     if auth.allow_anonymous and not auth.asks and any(map(reachable_from_outside, settings.server.listen)):
         yield "allow_anonymous: whoever reaches the relay from another machine may use its providers"
+
+
+def _circle(table: Mapping[str, str]) -> list[str]:
+    """Return the first circle in a mapping of models, its beginning once more at the end."""
+    for first in table:
+        names = [first]
+        while (name := table.get(names[-1])) is not None and name not in names:
+            names.append(name)
+        if name == first and len(names) > 1:
+            return [*names, first]
+    return []
 
 
 def _of_provider(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:

@@ -69,6 +69,13 @@ def with_key_files(
     return made, places, tuple(problems)
 
 
+def key_files(tree: dict[str, Any], environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that hold keys of enabled providers."""
+    made, _ = expanded(tree, environ)
+    names = (key.get("key_file") for _, key in _keys(made))
+    return tuple(_path_of(name, environ) for name in names if isinstance(name, str) and name)
+
+
 def enabled(provider: object) -> bool:
     """Return whether what was written of a provider, expanded, leaves it enabled."""
     given = provider.get("enabled") if isinstance(provider, dict) else None
@@ -84,19 +91,21 @@ def _keys(tree: dict[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
                 yield ("providers", place, "keys", number), key
 
 
+def _path_of(name: str, environ: Mapping[str, str]) -> Path:
+    """Return the path of a key's file; what is no whole path names a systemd credential, if there are any."""
+    return Path(environ.get("CREDENTIALS_DIRECTORY") or "") / name
+
+
 def _secret_in(name: str, environ: Mapping[str, str]) -> str:
     """
     Return what is in a file, without the blanks around it.
 
     @raise ValueError: if there is nothing; the text says what to do.
     """
-    directory = environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(name)
+    path = _path_of(name, environ)
     if not path.is_absolute():
-        if not directory:
-            msg = "is no whole path; allowed: one that begins with a slash, or a systemd credential's name"
-            raise ValueError(msg)
-        path = Path(directory) / path
+        msg = "is no whole path; allowed: one that begins with a slash, or a systemd credential's name"
+        raise ValueError(msg)
     try:
         text = path.read_text("utf-8").strip()
     except OSError as problem:

@@ -14,20 +14,9 @@ if TYPE_CHECKING:
     from ccrelay.config.written import KeyPath
 
 _PROVIDER: Final[KeyPath] = ("providers", ANY)
-_KEY: Final[KeyPath] = (*_PROVIDER, "keys", ANY)
 
 _NOT_YET: Final[tuple[KeyPath, ...]] = (
-    ("routing", "max_wait_ms"),
-    ("routing", "retry_budget"),
-    ("routing", "model_mapping"),
-    ("routing", "default_provider"),
-    ("routing", "affinity"),
-    *((*_KEY, name) for name in ("rpm_limit", "itpm_limit", "otpm_limit", "tpm_limit", "weight")),
-    *(
-        (*_PROVIDER, name)
-        for name in ("pooling", "weight", "price", "proxy", "betas", "count_cache_reads", "health_path")
-    ),
-    ("health",),
+    *((*_PROVIDER, name) for name in ("proxy", "betas")),
     ("metrics",),
     ("admin",),
     ("state",),
@@ -53,8 +42,6 @@ def not_in_effect(settings: Settings, written: Collection[KeyPath]) -> tuple[str
     found = {path: None for pattern in _NOT_YET for path in _under(pattern, written)}
     if settings.server.workers != 1:
         found["server", "workers"] = None
-    if settings.routing.strategy != "failover":
-        found["routing", "strategy"] = None
     for place, provider in enumerate(settings.providers):
         for name, kinds in _OF_KIND.items():
             if name in provider.model_fields_set and provider.type not in kinds:

@@ -35,12 +35,14 @@ class Loaded:
     @ivar notes: what the operator should know, a line each.
     @ivar source: where it comes from: the path of a file, or words.
     @ivar not_in_effect: the paths of keys that were written and do nothing in this version.
+    @ivar files: those it was read from, secrets included.
     """
 
     settings: Settings
     notes: tuple[str, ...]
     source: str
     not_in_effect: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 def find(environ: Mapping[str, str], home: Path, root: Path = _ROOT) -> Path | None:
@@ -80,7 +82,8 @@ def read(path: Path, environ: Mapping[str, str]) -> Loaded:
         raise ConfigError((f"{path}: it is not a text in UTF-8: byte {problem.start}",)) from None
     # Whoever is not the owner of the file reads it by its group: then that is how it is meant.
     readable = mode & (_OTHERS | (_GROUP if ours else 0)) != 0
-    return settled(parsed(text, str(path)), environ, readable=readable)
+    loaded = settled(parsed(text, str(path)), environ, readable=readable)
+    return replace(loaded, files=(path, *loaded.files))
 
 
 def settled(written: Written, environ: Mapping[str, str], *, readable: bool = False) -> Loaded:
@@ -95,6 +98,7 @@ def settled(written: Written, environ: Mapping[str, str], *, readable: bool = Fa
     written = spelled.written
     tree, unset = environment.expanded(written.tree, environ)
     tree, key_files, unreadable = environment.with_key_files(tree, environ)
+    files = environment.key_files(written.tree, environ)
     problems = [*spelled.problems, *unset, *unreadable]
     written = replace(written, former={**written.former, **key_files})
     known = {problem.path for problem in problems} | {
@@ -107,13 +111,13 @@ def settled(written: Written, environ: Mapping[str, str], *, readable: bool = Fa
         problems.extend(agreement.problems(result.settings, known))
     if problems or result.settings is None:
         problems.sort(key=lambda problem: written.line(problem.path) or 0)
-        raise ConfigError(tuple(dict.fromkeys(written.told(problem) for problem in problems)))
+        raise ConfigError(tuple(dict.fromkeys(written.told(problem) for problem in problems)), files)
     settings = result.settings
     notes = [*spelled.notes, *agreement.notes(settings)]
     if readable:
         notes.extend(_shown_secrets(written, vocabulary))
     paths = [path for path, value in leaves(written.tree) if value not in (None, {}, [])]
-    return Loaded(settings, tuple(notes), written.file, not_in_effect(settings, paths))
+    return Loaded(settings, tuple(notes), written.file, not_in_effect(settings, paths), files)
 
 
 def _shown_secrets(written: Written, vocabulary: Vocabulary) -> list[str]:

@@ -59,9 +59,12 @@ class RoutingSettings(Section):
     )
     max_attempts: Positive = Field(default=4, description="How many attempts a request gets at most.")
     max_wait_ms: MillisecondsOrNever = Field(
-        default=5_000, description="The longest Retry-After that is waited for inside a request."
+        default=5_000,
+        description="The longest Retry-After that is waited for inside a request; 0, nobody is asked twice.",
     )
-    retry_budget: Share = Field(default=0.2, description="Which share of the attempts may be retries.")
+    retry_budget: Share = Field(
+        default=0.2, description="Which share of the requests may be repeated in place."
+    )
     debug: Flag = Field(default=False, description="Whether answers carry x-ccrelay-* headers.")
     model_mapping: Mapping[Text, Name] = Field(
         default_factory=dict, description="For model_based: which provider serves models of a prefix."

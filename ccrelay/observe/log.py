@@ -17,7 +17,7 @@ from twisted.logger import (
     formatEvent,
     globalLogBeginner,
 )
-from zope.interface import provider
+from zope.interface import implementer, provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,6 +57,11 @@ class LogFile:
             self._stream.flush()
         except (OSError, ValueError):
             pass  # a full disk or a closed pipe must not end the service
+
+    def close(self) -> None:
+        """Close the file; a stream that the process was given stays."""
+        if self.path is not None:
+            self._stream.close()
 
     def reopen(self) -> None:
         """Open the file anew, after it was moved away."""
@@ -104,19 +109,45 @@ def text_line(event: LogEvent) -> str:
 FORMATS: Final[Mapping[str, Callable[[LogEvent], str]]] = {"json": json_line, "text": text_line}
 
 
-def observer(file: LogFile, form: str, level: str) -> ILogObserver:
+@implementer(ILogObserver)
+class Output:
+    """
+    The observer that writes what is worth it; where to, how and how much can change while it is in use.
+
+    @ivar file: where to.
+    """
+
+    def __init__(self, file: LogFile, form: str, level: str) -> None:
+        """See L{change}."""
+        self.change(file, form, level)
+
+    def change(self, file: LogFile, form: str, level: str) -> None:
+        """
+        Write like this from now on.
+
+        @param form: C{json} or C{text}; C{level}: the least that is written.
+        """
+        self.file = file
+        render = FORMATS[form]
+
+        @provider(ILogObserver)
+        def write(event: LogEvent) -> None:
+            file.write(render(event))
+
+        self._observer = FilteringLogObserver(write, [LogLevelFilterPredicate(LEVELS[level])])
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take an event."""
+        self._observer(event)
+
+
+def observer(file: LogFile, form: str, level: str) -> Output:
     """
     Return the observer that writes what is worth it.
 
     @param form: C{json} or C{text}; C{level}: the least that is written.
     """
-    render = FORMATS[form]
-
-    @provider(ILogObserver)
-    def write(event: LogEvent) -> None:
-        file.write(render(event))
-
-    return FilteringLogObserver(write, [LogLevelFilterPredicate(LEVELS[level])])
+    return Output(file, form, level)
 
 
 def begin(file: LogFile, form: str, level: str) -> None:

@@ -34,6 +34,7 @@ class RequestLog:
             "key": attempt.key,
             "model_sent": _clipped(attempt.model),
             "verdict": attempt.verdict.value,
+            "repeat": attempt.repeat or None,
             "status": attempt.status or None,
             "upstream_id": _clipped(attempt.upstream_id),
             "reason": _clipped(attempt.reason),

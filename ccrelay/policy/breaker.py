@@ -54,6 +54,10 @@ class Thresholds:
     longest: float = 300.0
 
 
+def _nobody(_breaker: Breaker) -> None:
+    """Nobody watches."""
+
+
 class Breaker:
     """
     A circuit breaker, which is this table.
@@ -88,6 +92,7 @@ class Breaker:
 
     __slots__ = (
         "_chance",
+        "_changed",
         "_doubled",
         "_due",
         "_era",
@@ -100,12 +105,22 @@ class Breaker:
         "failures",
     )
 
-    def __init__(self, thresholds: Thresholds, chance: Callable[[], float]) -> None:
-        """@param chance: returns a random number from 0 to 1, 1 excluded."""
+    def __init__(
+        self,
+        thresholds: Thresholds,
+        chance: Callable[[], float],
+        changed: Callable[[Breaker], None] = _nobody,
+    ) -> None:
+        """
+        @param chance: returns a random number from 0 to 1, 1 excluded.
+        @param changed: told after each change of state.
+        """
         self._thresholds = thresholds
         self._chance = chance
+        self._changed = changed
         self._era = 0
         self._out = 0
+        self._state = State.CLOSED
         self.reset()
 
     def state(self, now: float) -> State:
@@ -148,6 +163,11 @@ class Breaker:
         gated = self._state is State.HALF_OPEN
         self._out += gated
         return Pass(partial(self._ended, self._era, gated), gated=gated)
+
+    def tick(self, now: float) -> None:
+        """Become half open if its time is over, rather than when somebody asks next."""
+        if self._state is State.OPEN and now >= self._due:
+            self._half_open()
 
     def probe_succeeded(self, now: float) -> None:
         """Take note of a health probe that succeeded."""
@@ -212,12 +232,15 @@ class Breaker:
         return self.failures >= limits.failures
 
     def _close(self) -> None:
+        before = self._state
         self._era += 1
         self._state = State.CLOSED
         self._doubled = self._due = 0.0
         self.failures = 0
         self._successes: int = 0
         self._tally = Tally(self._thresholds.window)
+        if before is not State.CLOSED:
+            self._changed(self)
 
     def _open(self, now: float) -> None:
         self._era += 1
@@ -226,8 +249,10 @@ class Breaker:
         self._doubled = max(limits.open_for, min(self._doubled * 2, limits.longest / (1 + JITTER)))
         seconds = self._doubled * (1 + JITTER * self._chance())
         self._due = now + min(seconds, max(limits.open_for, limits.longest))
+        self._changed(self)
 
     def _half_open(self) -> None:
         self._era += 1
         self._state = State.HALF_OPEN
         self._successes = 0
+        self._changed(self)

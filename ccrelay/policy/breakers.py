@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ccrelay.policy.admission import Admission
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from ccrelay.policy.breaker import Thresholds
+
+
+def _nobody(_provider: str, _model: str, _breaker: Breaker) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +52,20 @@ class Breakers:
         thresholds: Thresholds,
         chance: Callable[[], float],
         most_models: int = 1000,
+        watch: Callable[[str, str, Breaker], None] = _nobody,
     ) -> None:
         """
         @param providers: their names.
         @param thresholds: of every breaker.
         @param chance: returns a random number from 0 to 1, 1 excluded.
         @param most_models: of how many models, over all providers, breakers are kept.
+        @param watch: told, with provider and model, of each breaker that changed its state.
         """
         self._thresholds = thresholds
         self._chance = chance
         self._most_models = most_models
-        self._providers = {name: Breaker(thresholds, chance) for name in providers}
+        self._watch = watch
+        self._providers = {name: self._made(name, "") for name in providers}
         self._models: OrderedDict[tuple[str, str], Breaker] = OrderedDict()
 
     def of(self, provider: str) -> Breaker:
@@ -72,7 +80,7 @@ class Breakers:
         """Return the breaker of a provider's model, made if there is none."""
         breaker = self._known(provider, model)
         if breaker is None:
-            breaker = self._models[provider, model] = Breaker(self._thresholds, self._chance)
+            breaker = self._models[provider, model] = self._made(provider, model)
             self._bound()
         return breaker
 
@@ -88,6 +96,12 @@ class Breakers:
             return False
         breaker = self._known(provider, model)
         return breaker is None or breaker.admits(now, early=early)
+
+    def state(self, provider: str, model: str, now: float) -> State:
+        """Return the state of a provider's breaker or, while that is closed, of its model's."""
+        whole = self._providers[provider].state(now)
+        breaker = self._known(provider, model)
+        return breaker.state(now) if whole is State.CLOSED and breaker is not None else whole
 
     def due(self, provider: str, model: str, now: float) -> float:
         """Return when a request would be admitted, seconds since the epoch."""
@@ -138,6 +152,9 @@ class Breakers:
             Standing(*key, breaker.state(now), breaker.due(now), breaker.failures, breaker.degraded)
             for key, breaker in named
         )
+
+    def _made(self, provider: str, model: str) -> Breaker:
+        return Breaker(self._thresholds, self._chance, partial(self._watch, provider, model))
 
     def _known(self, provider: str, model: str) -> Breaker | None:
         breaker = self._models.get((provider, model))

@@ -10,9 +10,11 @@ class RetryBudget:
     Keeps repeats a small part of all requests, so that they do not make an overload worse.
 
     For repeats *in place*, of the same provider and key.  Whoever goes to another asks nobody.
+
+    @ivar share: of the requests of the window, from 0 to 1, that may be repeated.
     """
 
-    __slots__ = ("_asked", "_floor", "_share", "_taken", "_window")
+    __slots__ = ("_asked", "_floor", "_taken", "_window", "share")
 
     def __init__(self, share: float = 0.2, floor: int = 3, window: float = 10.0) -> None:
         """
@@ -20,7 +22,7 @@ class RetryBudget:
         @param floor: so many repeats are allowed in it however few the requests.
         @param window: in seconds.
         """
-        self._share = share
+        self.share = share
         self._floor = floor
         self._window = window
         self._asked: deque[float] = deque()
@@ -41,7 +43,7 @@ class RetryBudget:
     def left(self, now: float) -> int:
         """Return how many repeats are allowed at C{now}."""
         self._forget(now)
-        allowed = max(self._floor, int(self._share * len(self._asked)))
+        allowed = max(self._floor, int(self.share * len(self._asked)))
         return max(allowed - len(self._taken), 0)
 
     def _forget(self, now: float) -> None:

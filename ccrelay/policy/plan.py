@@ -1,45 +1,28 @@
-"""Which attempt is next, and which outcome is the answer when none is left."""
+"""Which attempt is next, how long to wait before it, and which outcome is the answer when none is left."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
+from ccrelay.policy.repeats import Repeats
 from ccrelay.policy.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
-    from ccrelay.errors import UpstreamError
-    from ccrelay.policy.route import Route
-    from ccrelay.policy.verdict import Complaint
+    from ccrelay.policy.budget import RetryBudget
+    from ccrelay.policy.moment import Moment
+    from ccrelay.policy.outcome import Outcome
+    from ccrelay.policy.selection import Selection
+    from ccrelay.policy.tries import Try
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """
-    How one attempt ended.
+class Pause:
+    """To be waited for before the plan goes on, in seconds."""
 
-    @ivar begun: whether anything of this attempt reached the client, after
-        which nobody else may be asked.
-    @ivar complaint: the provider's refusal, if it gave one.
-    @ivar error: what went wrong where it gave none.
-    @ivar ended: when, in seconds of the clock the plan was started on.
-    """
-
-    route: Route
-    verdict: Verdict
-    ended: float
-    begun: bool = False
-    complaint: Complaint | None = None
-    error: UpstreamError | None = None
-
-    @property
-    def reason(self) -> str:
-        """Why it ended, in a few words, for the log and for the list of attempts."""
-        if self.complaint is not None:
-            return f"{self.complaint.status} {self.complaint.kind}"
-        return self.error.message if self.error is not None else self.verdict.value
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,35 +32,63 @@ class Bounds:
 
     @ivar attempts: at most so many.
     @ivar seconds: after which no new attempt starts; a running one is never cut by it.
+    @ivar longest_wait: seconds that a provider may ask for and be waited for; asked for more, it is left.
+        With 0 nobody is asked twice.
     """
 
     attempts: int
     seconds: float
+    longest_wait: float = 5.0
 
 
 def attempts(
-    routes: Sequence[Route], bounds: Bounds, started: float
-) -> Generator[Route, Outcome, tuple[Outcome, ...]]:
+    selection: Selection,
+    bounds: Bounds,
+    budget: RetryBudget,
+    chance: Callable[[], float],
+    started: Moment,
+) -> Generator[Try | Pause, Outcome | Moment, tuple[Outcome, ...]]:
     """
-    Yield the route to try next, be sent how it went, and return all outcomes.
+    Yield what to try next, and be sent how it went; yield a pause, and be sent when it is over.
 
-    The last outcome is an answer if its verdict is OK or CLIENT or it had
-    begun; else nobody answered and L{most_useful} chooses.
+    Somewhere else goes before once more: another key of the provider if the
+    key was at fault, else another provider.  Overload is an exception, as it
+    often passes in an instant.  Repeats in place are for whom there is nobody
+    else, and take from the budget; nobody waits for one that would begin too
+    late.  What the request itself is blamed for is nobody else's business.
 
-    @param routes: in the order of preference.
-    @param started: when, in seconds of the same clock as L{Outcome.ended}.
+    @param budget: for repeats in place, shared by all requests.
+    @param chance: returns a random number from 0 to 1, 1 excluded.
+    @return: all outcomes; the last one is an answer if its verdict is OK or
+        CLIENT or it had begun, else nobody answered and L{most_useful} chooses.
     """
     done: list[Outcome] = []
-    left = list(routes)
-    while left and len(done) < bounds.attempts:
-        outcome = yield left.pop(0)
+    repeats = Repeats(bounds.longest_wait, chance, selection.ready_at)
+    budget.asked(started.wall)
+    now = started
+    trying = selection.next(now.wall)
+    while trying is not None:
+        outcome = cast("Outcome", (yield trying))
+        now = outcome.at
         done.append(outcome)
-        if outcome.begun or outcome.verdict in (Verdict.OK, Verdict.CLIENT):
+        if outcome.final or len(done) >= bounds.attempts or now.clock - started.clock >= bounds.seconds:
             break
-        if outcome.verdict is not Verdict.KEY:
-            left = [route for route in left if route.provider != outcome.route.provider]
-        if outcome.ended - started >= bounds.seconds:
-            break
+        selection.failed(outcome)
+        repeats.failed(outcome)
+        trying = None
+        others = outcome.verdict is not Verdict.CLIENT
+        repeat = repeats.at_once(outcome, elsewhere=selection.has_next(now.wall))
+        if repeat is None and others:
+            trying = selection.next(now.wall)
+            repeat = repeats.nowhere_else(now) if trying is None else None
+        left = started.clock + bounds.seconds - now.clock
+        if repeat is not None and repeat.seconds < left and budget.take(now.wall):
+            now = cast("Moment", (yield Pause(repeat.seconds)))
+            if now.clock - started.clock >= bounds.seconds:
+                break
+            trying = selection.again(repeat.outcome, now.wall)
+        if trying is None and others:
+            trying = selection.next(now.wall)
     return tuple(done)
 
 
@@ -97,3 +108,8 @@ def most_useful(failures: Sequence[Outcome]) -> Outcome | None:
             if outcome.complaint is not None and outcome.complaint.status in statuses:
                 return outcome
     return refused[-1] if refused else None
+
+
+def answered(outcomes: Sequence[Outcome]) -> bool:
+    """Return whether the last attempt has answered the client."""
+    return bool(outcomes) and outcomes[-1].verdict in (Verdict.OK, Verdict.CLIENT)

@@ -28,6 +28,8 @@ class Verdict(enum.Enum):
     """The provider is overloaded, another may not be."""
     BROKEN = "broken"
     """The provider failed: no connection, no answer in time, 5xx, or not what was asked for."""
+    UNFIT = "unfit"
+    """This kind of provider cannot take such a request and was not asked; another may."""
     CANCELLED = "cancelled"
     """The client left or the relay ended it; that says nothing about the provider."""
 

@@ -68,7 +68,7 @@ class ITranslator(Protocol):
 
     @ivar stage: one of L{Stage}.
     @ivar error: what the first C{error} event says, or None; C{error_first}
-        tells that no other real event came before it.
+        tells that nothing but C{message_start} and pings came before it.
     @ivar error_data: the data of that event.
     @ivar split: whether a piece of an unfinished event was handed out.
     @ivar usage: what the answer cost as far as it is known.

@@ -52,7 +52,7 @@ class PassThrough:
                 if self.error is None:
                     self.error = read_error(data)
                     self.error_data = data
-                    self.error_first = self.stage == Stage.NOTHING
+                    self.error_first = self.stage < Stage.CONTENT
             elif name == b"message_start":
                 self.stage = max(self.stage, Stage.STARTED)
                 self.usage = self.usage.updated(usage.of_start(data))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from ccrelay.errors import Broken, ClientError, FirstByteTimeout, UpstreamError
-from ccrelay.policy.plan import Outcome
+from ccrelay.policy.moment import Moment
+from ccrelay.policy.outcome import Outcome
 from ccrelay.policy.verdict import Verdict
 from ccrelay.providers.interfaces import Stage
 from ccrelay.relay.body import BodyRelay, ClientStalled
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorTime
 
-    from ccrelay.policy.route import Route
+    from ccrelay.policy.tries import Try
     from ccrelay.policy.verdict import Complaint
     from ccrelay.relay.client_stream import ClientStream
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.interfaces import IClientResponse
     from ccrelay.relay.upstreams import Upstream
     from ccrelay.upstream.client import UpstreamResponse
+    from ccrelay.wire.error_json import ErrorBody
     from ccrelay.wire.http import Pairs, ResponseHead, UpstreamRequest
     from ccrelay.wire.request import MessagesRequest
 
@@ -66,7 +68,7 @@ class Attempt:
 
     def __init__(
         self,
-        route: Route,
+        trying: Try,
         upstream: Upstream,
         exchange: Exchange,
         clock: IReactorTime,
@@ -76,31 +78,32 @@ class Attempt:
         @param clock: for durations.
         @param wall: returns seconds since the epoch.
         """
-        self._route = route
+        self._trying = trying
+        self._route = trying.route
         self._upstream = upstream
         self._exchange = exchange
         self._clock = clock
         self._wall = wall
         self._started = clock.seconds()
         self._head: ResponseHead | None = None
+        self._usage = usage.NOTHING_KNOWN
         self._first_byte: float | None = None
 
     async def run(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
         """Ask, and relay the answer or find out why there is none."""
-        verdict, reason = Verdict.CANCELLED, "cut short"
+        outcome: Outcome | None = None
         try:
             outcome = await self._ask(asked, response, stream)
-            verdict, reason = outcome.verdict, outcome.reason
         except UpstreamError as error:
-            verdict, reason = Verdict.BROKEN, error.message
-            return self._failed(error)
+            outcome = self._failed(error)
         except ClientError as error:
-            verdict, reason = Verdict.CLIENT, error.message
-            raise
-        else:
-            return outcome
+            # This kind of provider cannot take such a request; another may.
+            outcome = Outcome(self._route, Verdict.UNFIT, self._now(), error=error)
         finally:
-            self._tell(verdict, reason)
+            self._trying.end(outcome, self._usage, self._wall())
+            self._remember(asked)
+            self._tell(outcome)
+        return outcome
 
     async def _ask(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
         self._exchange.trying(self._route)
@@ -109,6 +112,7 @@ class Attempt:
         answer = await self._upstream.client.send(request, within)
         self._head = answer.head
         self._first_byte = self._clock.seconds() - self._started
+        self._trying.learn(answer.head.headers, self._wall())
         if answer.head.status not in _SUCCESS:
             return await self._refused(answer)
         if stream is not None:
@@ -134,8 +138,6 @@ class Attempt:
         complaint = self._upstream.provider.classify(
             answer.head, body, self._wall(), mapped=self._route.mapped
         )
-        if complaint.barred_for and self._route.key is not None:
-            self._route.key.bar(self._wall() + complaint.barred_for)
         return self._outcome(complaint.verdict, complaint)
 
     async def _not_asked_for(self, answer: UpstreamResponse, wanted: str) -> Outcome:
@@ -146,10 +148,16 @@ class Attempt:
     def _misfit(self, head: ResponseHead, body: bytes, wanted: str) -> Outcome:
         said = read_error(body)
         if said.kind.endswith("_error"):
-            complaint = self._upstream.provider.classify_event(said, body, self._wall())
-            return self._outcome(complaint.verdict, complaint)
+            return self._error_within(head, said, body)
         what = (media_type(head.headers).decode("ascii", "replace") or "untyped") if body else "empty"
         return self._failed(Broken(f"answered {head.status} with a body that is {what}, not {wanted}"))
+
+    def _error_within(self, head: ResponseHead, said: ErrorBody, data: bytes) -> Outcome:
+        """An error in the place of an answer, with the fields that the answer's head had for the client."""
+        complaint = self._upstream.provider.classify_event(said, data, self._wall())
+        own = {b"content-type", *(name for name, _ in complaint.headers)}
+        kept = tuple(pair for pair in fields.downward(head.headers) if pair[0] not in own)
+        return self._outcome(complaint.verdict, replace(complaint, headers=kept + complaint.headers))
 
     async def _complaint(self, answer: UpstreamResponse) -> bytes:
         def enough(_result: object, _seconds: float) -> bytes:
@@ -161,25 +169,32 @@ class Attempt:
         translator = self._upstream.provider.translator()
         down = fields.downward(answer.head.headers)
         idle = self._upstream.limits.idle
-        body = BodyRelay(translator, stream, self._clock, idle, headers=down, hiding=self._hiding_key)
+
+        def answering() -> None:
+            self._trying.answering(self._wall(), translator.usage, self._first_byte)
+
+        body = BodyRelay(
+            translator, stream, self._clock, idle,
+            headers=down, hiding=self._hiding_key, answering=answering,
+        )  # fmt: skip
         try:
             await body.run(answer)
         except UpstreamError as error:
-            if translator.stage == Stage.NOTHING and not stream.split:
-                raise  # no more than pings reached the client: the next candidate may do better
+            if translator.stage < Stage.CONTENT and not stream.split:
+                raise  # no content reached the client: the next candidate may do better
             stream.fail(error.kind, f"The provider {self._route.provider} was lost: {error.message}.")
             self._exchange.because(f"upstream lost: {error.message}")
             return self._failed(error, begun=True)
         except ClientStalled as stalled:
             stream.abort()
             self._exchange.because(str(stalled))
-            return Outcome(self._route, Verdict.OK, self._clock.seconds(), begun=True)
+            return self._outcome(Verdict.OK, begun=True)
         finally:
+            self._usage = translator.usage
             self._exchange.usage = self._exchange.usage.updated(translator.usage)
         if translator.error_first and translator.error is not None:
             data = self._hiding_key(translator.error_data)
-            complaint = self._upstream.provider.classify_event(read_error(data), data, self._wall())
-            return self._outcome(complaint.verdict, complaint)
+            return self._error_within(answer.head, read_error(data), data)
         stream.complete()
         if translator.error is None:
             return self._outcome(Verdict.OK, begun=True)
@@ -200,7 +215,8 @@ class Attempt:
         if message is None:
             return self._misfit(answer.head, self._hiding_key(body[:COMPLAINT_LIMIT]), "a message")
         if not asked.counting:
-            self._exchange.usage = usage.of_message(message)
+            self._exchange.usage = self._usage = usage.of_message(message)
+            self._trying.answering(self._wall(), self._usage, None)
         down = fields.downward(answer.head.headers)
         if first(down, b"content-type") is None:
             down = (*down, (b"content-type", _JSON))
@@ -219,21 +235,33 @@ class Attempt:
         return body.replace(secret.reveal().encode("utf-8"), str(secret).encode("utf-8"))
 
     def _failed(self, error: UpstreamError, *, begun: bool = False) -> Outcome:
-        return Outcome(self._route, Verdict.BROKEN, self._clock.seconds(), begun, error=error)
+        return Outcome(self._route, Verdict.BROKEN, self._now(), begun, error=error)
 
     def _outcome(
         self, verdict: Verdict, complaint: Complaint | None = None, *, begun: bool = False
     ) -> Outcome:
-        return Outcome(self._route, verdict, self._clock.seconds(), begun, complaint)
+        return Outcome(self._route, verdict, self._now(), begun, complaint)
 
-    def _tell(self, verdict: Verdict, reason: str) -> None:
+    def _now(self) -> Moment:
+        return Moment(self._clock.seconds(), self._wall())
+
+    def _remember(self, asked: Asked) -> None:
+        """Let the next turn of the conversation be estimated by what this one has cost."""
+        conversation = self._exchange.conversation
+        if asked.counting or conversation is None:
+            return
+        self._trying.remember(conversation.digest.hex(), self._exchange.weight, self._usage)
+
+    def _tell(self, outcome: Outcome | None) -> None:
         head = self._head
         upstream_id = (first(head.headers, b"request-id") or b"") if head else b""
+        verdict = Verdict.CANCELLED if outcome is None else outcome.verdict
+        reason = "cut short" if outcome is None else outcome.reason
         self._exchange.tried(
             AttemptEnded(
                 self._exchange.id, self._route.provider, self._route.key_name, self._route.model, verdict,
                 head.status if head else 0, upstream_id.decode("ascii", "replace"),
                 "" if verdict is Verdict.OK else reason,
-                self._first_byte, self._clock.seconds() - self._started,
+                self._first_byte, self._clock.seconds() - self._started, self._trying.repeat,
             )
         )  # fmt: skip

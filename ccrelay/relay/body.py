@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from ccrelay.errors import Broken, Stalled, UpstreamError
 from ccrelay.providers.interfaces import Stage
+from ccrelay.wire.sse import unfinished, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,14 +50,17 @@ class BodyRelay:
         *,
         headers: Pairs,
         hiding: Callable[[bytes], bytes],
+        answering: Callable[[], None],
     ) -> None:
         """
         @param idle: seconds without a byte after which either side counts as stalled.
         @param headers: of the provider's answer, for the head of the client's.
+        @param answering: called once, as soon as a real answer has begun.
         @param hiding: takes out of an error what the client must not see: our key, should it be repeated.
         """
         self._translator = translator
         self._hiding = hiding
+        self._answering: Callable[[], None] | None = answering
         self._stream = stream
         self._clock = clock
         self._idle = idle
@@ -100,8 +104,18 @@ class BodyRelay:
             return
         if translator.error is not None:
             whole = self._hiding(whole)
+        if self._stream.started and self._answering is not None:
+            whole = without(whole, b"message_start")
+            if translator.split and unfinished(whole) in {b"", b"message_start"}:
+                self._done(Broken("its first event is too long to be continued with"))
+                return
+        if self._answering is not None and translator.stage > Stage.NOTHING:
+            answering, self._answering = self._answering, None
+            answering()
+            self._stream.started = True
         self._stream.open(self._headers)
-        self._stream.send(whole, split=translator.split)
+        if whole:
+            self._stream.send(whole, split=translator.split)
         if translator.stage == Stage.STOPPED or translator.error is not None:
             self._shorten()
 

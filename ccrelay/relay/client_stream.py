@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ccrelay.wire.error_json import error_event
-from ccrelay.wire.sse import PING
+from ccrelay.wire.error_json import envelope
+from ccrelay.wire.sse import PING, render
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -29,6 +29,7 @@ class ClientStream:
     head first if need be: clients hang up on a connection that stays silent.
 
     @ivar opened: whether the head was sent.
+    @ivar started: whether C{message_start} was sent; a further attempt's must not follow it.
     @ivar split: whether the last bytes sent were a piece of an unfinished event.
     """
 
@@ -43,6 +44,7 @@ class ClientStream:
         self._last = clock.seconds()
         self._paused = False
         self.split = False
+        self.started = False
         self._timer: IDelayedCall | None = clock.callLater(ping, self._silent) if ping else None
 
     @property
@@ -89,11 +91,19 @@ class ClientStream:
         An C{error} event says why; where an event was cut in two the
         connection is cut instead, as nothing can be said within an event.
         """
+        self.fail_with(envelope(kind, message, self._exchange.id))
+
+    def fail_with(self, error: bytes) -> None:
+        """
+        End the stream like L{fail}, with an error that is worded already.
+
+        @param error: JSON of Anthropic's envelope.
+        """
         self.close()
         if self.split:
             self._response.abort()
         else:
-            self._response.write(error_event(kind, message, self._exchange.id))
+            self._response.write(render(b"error", b" ".join(error.splitlines())))
             self._response.finish()
 
     def abort(self) -> None:

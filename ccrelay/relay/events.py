@@ -21,6 +21,7 @@ class AttemptEnded:
     @ivar reason: why it failed, in a few words.
     @ivar first_byte: seconds until the answer's head, or None.
     @ivar duration: seconds in all.
+    @ivar repeat: whether the same provider and key had been asked before for that request.
     """
 
     request: str
@@ -33,6 +34,7 @@ class AttemptEnded:
     reason: str
     first_byte: float | None
     duration: float
+    repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

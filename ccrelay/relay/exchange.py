@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from ccrelay.errors import RelayError
+    from ccrelay.policy.conversation import Conversation
     from ccrelay.policy.route import Route
     from ccrelay.relay.events import AttemptEnded, IObserver
 
@@ -25,6 +26,8 @@ class Exchange:
     The running account of one request; whoever learns something writes it here.
 
     @ivar id: in C{x-ccrelay-request-id}, in every log line and error.
+    @ivar strategy: what chose the first provider; C{conversation}: what may have kept it at another.
+    @ivar weight: bytes of the request, as far as they cost a model.
     @ivar route: the one that is or was tried last; C{attempt}: how many there were.
     @ivar why: why it ended; the first reason given stays.
     @ivar interrupted: the relay's own reason for cutting it short, which tells
@@ -41,6 +44,9 @@ class Exchange:
         self.started = started
         self.client = Client()
         self.session = ""
+        self.strategy = ""
+        self.conversation: Conversation | None = None
+        self.weight = 0
         self.model = ""
         self.stream = False
         self.status = 0

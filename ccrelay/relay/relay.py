@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
+from twisted.internet.task import deferLater
 
-from ccrelay.errors import (
-    AllFailed,
-    FirstByteTimeout,
-    Forbidden,
-    KeysExhausted,
-    NothingOpen,
-    RelayError,
-    Stalled,
-)
-from ccrelay.policy.plan import attempts, most_useful
+from ccrelay.errors import Forbidden, RelayError
+from ccrelay.policy.moment import Moment
+from ccrelay.policy.plan import Pause, attempts, most_useful
 from ccrelay.policy.verdict import Verdict
 from ccrelay.relay.attempt import Asked, Attempt
 from ccrelay.relay.client_stream import ClientStream
 from ccrelay.relay.counting import NO_COUNTING, cannot_count
+from ccrelay.relay.refusals import all_failed, attempts_in_words, honest_headers, nothing_to_try
+from ccrelay.relay.selecting import select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
 
-    from ccrelay.policy.plan import Bounds, Outcome
-    from ccrelay.policy.route import Route
-    from ccrelay.policy.verdict import Complaint
+    from ccrelay.policy.outcome import Outcome
+    from ccrelay.policy.plan import Bounds
+    from ccrelay.policy.selection import Selection
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.interfaces import IClientResponse
     from ccrelay.relay.upstreams import Upstreams
     from ccrelay.wire.http import Pairs
     from ccrelay.wire.request import MessagesRequest
-
-_RETRY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +65,6 @@ class Relay:
         self._clock = clock
         self._wall = wall
 
-    def routes(self, exchange: Exchange, model: str) -> tuple[Route, ...]:
-        """
-        Return where a request of this client for this model may go.
-
-        @raise Forbidden: if the client may not ask for the model.
-        @raise RelayUnavailable: if there is no way now.
-        """
-        client = exchange.client
-        if not client.may_ask(model):
-            msg = f"This client may not ask for the model {model}, only for: {', '.join(client.models)}."
-            raise Forbidden(msg)
-        now = self._wall()
-        routes = self.upstreams.routes(model, client, now)
-        if routes:
-            return routes
-        frees = self.upstreams.frees_at(client)
-        if frees is not None:
-            msg = "Every key that could serve this is exhausted; add one, or wait until the soonest is free."
-            raise KeysExhausted(msg, retry_after=max(frees - now, 1.0))
-        if not client.pooled:
-            msg = (
-                "No provider here takes a claude.ai login; mark one `passthrough: true`, or use a relay key."
-            )
-            raise Forbidden(msg)
-        msg = "No provider is enabled that could serve this; enable one in the configuration of ccrelay."
-        raise NothingOpen(msg, retry_after=_RETRY_S)
-
     async def answer(
         self,
         exchange: Exchange,
@@ -116,21 +83,25 @@ class Relay:
         @param counting: whether only the tokens are to be counted.
         @raise RelayError: what to answer, if nothing was sent to the client yet.
         """
-        routes = self.routes(exchange, request.model)
-        if counting:
-            upstream = self.upstreams[routes[0].provider]
+        client, model = exchange.client, request.model
+        if not client.may_ask(model):
+            msg = f"This client may not ask for the model {model}, only for: {', '.join(client.models)}."
+            raise Forbidden(msg)
+        started = self._now()
+        exchange.strategy = self.upstreams.routing.name
+        selection = select(self.upstreams, exchange, request, headers, started.wall, counting=counting)
+        lead = selection.lead(started.wall)
+        if counting and lead is not None:
+            upstream = self.upstreams[lead.name]
             if not upstream.provider.capabilities.counts_tokens:
                 return cannot_count(upstream, request, response)
-            routes = tuple(
-                r for r in routes if self.upstreams[r.provider].provider.capabilities.counts_tokens
-            )
-        asked = Asked(request, headers, query, counting, self._clock.seconds() + self.manners.whole)
+        asked = Asked(request, headers, query, counting, started.clock + self.manners.whole)
         stream = None
         if request.stream and not counting:
             stream = ClientStream(response, exchange, self._clock, self.manners.ping)
         try:
-            outcomes = await self._attempts(routes, exchange, asked, response, stream)
-            self._conclude(outcomes, exchange, asked, response, stream)
+            outcomes = await self._attempts(selection, started, exchange, asked, response, stream)
+            self._conclude(outcomes, selection, exchange, asked, response, stream)
         except CancelledError:
             if exchange.interrupted is None:
                 raise  # the client has gone
@@ -143,18 +114,28 @@ class Relay:
 
     async def _attempts(
         self,
-        routes: Sequence[Route],
+        selection: Selection,
+        started: Moment,
         exchange: Exchange,
         asked: Asked,
         response: IClientResponse,
         stream: ClientStream | None,
     ) -> tuple[Outcome, ...]:
-        plan = attempts(routes, self.manners.bounds, self._clock.seconds())
+        routing = self.upstreams.routing
+        bounds = self.manners.bounds
+        if asked.counting:
+            bounds = replace(bounds, longest_wait=0.0)  # an estimate is there before a repeat would be
+        plan = attempts(selection, bounds, routing.budget, routing.chance, started)
         try:
-            route = next(plan)
+            step = next(plan)
             while True:
-                attempt = Attempt(route, self.upstreams[route.provider], exchange, self._clock, self._wall)
-                route = plan.send(await attempt.run(asked, response, stream))
+                if isinstance(step, Pause):
+                    await deferLater(self._clock, step.seconds)
+                    step = plan.send(self._now())
+                else:
+                    upstream = self.upstreams[step.route.provider]
+                    attempt = Attempt(step, upstream, exchange, self._clock, self._wall)
+                    step = plan.send(await attempt.run(asked, response, stream))
         except StopIteration as done:
             outcomes: tuple[Outcome, ...] = done.value
             return outcomes
@@ -162,26 +143,34 @@ class Relay:
     def _conclude(
         self,
         outcomes: tuple[Outcome, ...],
+        selection: Selection,
         exchange: Exchange,
         asked: Asked,
         response: IClientResponse,
         stream: ClientStream | None,
     ) -> None:
         """Answer with the most useful failure, if no attempt has answered."""
+        now = self._wall()
+        if not outcomes:
+            raise nothing_to_try(selection, exchange.client, now)
         last = outcomes[-1]
         if last.begun:
             return
         chosen = last if last.verdict is Verdict.CLIENT else most_useful(outcomes)
-        exchange.because(_attempts_in_words(outcomes))
+        if chosen is None and all(o.verdict is Verdict.UNFIT for o in outcomes):
+            raise all_failed(outcomes)
+        exchange.because(attempts_in_words(outcomes))
         if chosen is None or chosen.complaint is None:
-            raise _all_failed(outcomes)
+            raise all_failed(outcomes)
         complaint = chosen.complaint
         if asked.counting and complaint.status in NO_COUNTING:
             cannot_count(self.upstreams[chosen.route.provider], asked.request, response)
         elif stream is not None and stream.opened:
-            stream.fail(complaint.kind, complaint.message)
+            stream.fail_with(complaint.rendered(exchange.id))
         else:
-            response.whole(complaint.status, _headers_of(complaint), complaint.rendered(exchange.id))
+            frees = selection.frees_at(now, but=chosen.route.key) if chosen.limited else None
+            fields = honest_headers(complaint, frees, now)
+            response.whole(complaint.status, fields, complaint.rendered(exchange.id))
 
     def _fail(self, error: RelayError, exchange: Exchange, stream: ClientStream | None) -> None:
         """Say it in the stream if there is one; else leave it to the web to say."""
@@ -190,23 +179,5 @@ class Relay:
             raise error
         stream.fail(error.kind, error.message)
 
-
-def _headers_of(complaint: Complaint) -> Pairs:
-    if complaint.body is not None and any(name == b"content-type" for name, _ in complaint.headers):
-        return complaint.headers
-    return (*complaint.headers, (b"content-type", b"application/json"))
-
-
-def _attempts_in_words(outcomes: Sequence[Outcome]) -> str:
-    return "; ".join(f"{o.route.provider}: {o.reason}" for o in outcomes)
-
-
-def _all_failed(outcomes: Sequence[Outcome]) -> AllFailed:
-    """Return the error that lists every attempt; a gateway timeout if all of them were."""
-    words = (
-        f"No provider answered ({_attempts_in_words(outcomes)}); try again, or check their base_url and keys."
-    )
-    error = AllFailed(words)
-    if all(isinstance(o.error, (FirstByteTimeout, Stalled)) for o in outcomes):
-        error.status, error.kind = FirstByteTimeout.status, FirstByteTimeout.kind
-    return error
+    def _now(self) -> Moment:
+        return Moment(self._clock.seconds(), self._wall())

@@ -10,6 +10,7 @@ from twisted.web.http import NO_BODY_CODES
 from zope.interface import implementer
 
 from ccrelay.errors import AllFailed, NotFound, UpstreamError
+from ccrelay.policy.route import Route
 from ccrelay.relay.events import CLIENT_LEFT
 from ccrelay.wire import headers as fields
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
     from twisted.web.iweb import IBodyProducer
 
+    from ccrelay.policy.client import Client
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.interfaces import IClientResponse
-    from ccrelay.relay.upstreams import Upstreams
+    from ccrelay.relay.upstreams import Upstream, Upstreams
     from ccrelay.upstream.body import ResponseBody
     from ccrelay.upstream.client import UpstreamResponse
     from ccrelay.wire.http import Pairs
@@ -66,16 +68,16 @@ class ResourceRelay:
                 "set routing.account_provider to a provider of type anthropic."
             )
             raise NotFound(msg)
-        routes = [r for r in self._upstreams.routes("", client, self._wall()) if r.provider == upstream.name]
-        if not routes:
+        route = self._route(upstream, client)
+        if route is None:
             msg = f"The provider {upstream.name} has no key that may be used for {exchange.path} now."
             raise NotFound(msg)
-        exchange.trying(routes[0])
-        if client.bearer is not None and routes[0].key is not None:
+        exchange.trying(route)
+        if client.bearer is not None and route.key is not None:
             headers = fields.without_beta(headers, fields.OAUTH_BETA)
         request = upstream.provider.resource(exchange.method, exchange.path, query, headers)
         request = request.adding(*upstream.headers)
-        request = await upstream.credential(routes[0], client).authorize(request, self._wall())
+        request = await upstream.credential(route, client).authorize(request, self._wall())
         try:
             answer = await upstream.client.send(request, _ANSWER_S if body else upstream.limits.whole, body)
         except UpstreamError as error:
@@ -83,6 +85,14 @@ class ResourceRelay:
             failed.status, failed.kind = error.status, error.kind
             raise failed from None
         await _Raw(response, self._clock, upstream.limits.idle, exchange).run(answer)
+
+    def _route(self, upstream: Upstream, client: Client) -> Route | None:
+        """Return how the account is reached: by the client's own bearer, else by its first usable key."""
+        if client.bearer is not None and upstream.backend.passthrough:
+            return Route(upstream.name, None, "")
+        keys = [key for key in upstream.backend.pool.keys if client.pooled and key.usable(self._wall())]
+        best = max(keys, key=lambda key: key.priority, default=None)
+        return None if best is None else Route(upstream.name, best, "")
 
 
 @implementer(IPushProducer)

@@ -1,4 +1,4 @@
-"""The providers of one configuration, and the routes to them."""
+"""The providers of one configuration, and the ways of a request to them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ccrelay.credentials.static import Bearer, static_credential
-from ccrelay.policy.route import Route, by_priority
+from ccrelay.policy.backend import Way, those_with_the_model
+from ccrelay.policy.breaker import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ccrelay.credentials.interfaces import ICredential
+    from ccrelay.policy.ask import Ask
+    from ccrelay.policy.backend import Backend
     from ccrelay.policy.client import Client
     from ccrelay.policy.keys import Key
+    from ccrelay.policy.route import Route
+    from ccrelay.policy.routing import Routing
     from ccrelay.providers.interfaces import IProvider
     from ccrelay.upstream.client import UpstreamClient
-    from ccrelay.wire.http import Pairs
+    from ccrelay.wire.http import Pairs, UpstreamRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +44,26 @@ class Upstream:
     """
     One configured provider.
 
-    @ivar model_name: what it calls the model that a client asks for.
-    @ivar models: the names the operator lists for it.
+    @ivar backend: what is decided about it.
     @ivar headers: added to every request.
     @ivar estimates: whether tokens are estimated where it cannot count them.
+    @ivar health: the request that shows whether it is there, not yet authorized.
+    @ivar made_from: what it was made of; another configuration with the same goes on with it.
     """
 
-    name: str
     provider: IProvider
     client: UpstreamClient
-    keys: tuple[Key, ...]
-    model_name: Callable[[str], str] = str
-    priority: int = 1
-    models: tuple[str, ...] = ()
-    mapped_names: tuple[str, ...] = ()
+    backend: Backend
+    health: UpstreamRequest
     limits: Limits = field(default_factory=Limits)
     headers: Pairs = ()
-    passthrough: bool = False
     estimates: bool = True
+    made_from: object = None
+
+    @property
+    def name(self) -> str:
+        """What the operator called it."""
+        return self.backend.name
 
     def credential(self, route: Route, client: Client) -> ICredential:
         """Return what authorizes a request on a route."""
@@ -73,12 +80,14 @@ class Upstreams:
     """
     All enabled providers, in the order of the file.
 
+    @ivar routing: what decides among them.
     @ivar account: the one that batches, files and the like go to, or None.
     """
 
-    def __init__(self, listed: Sequence[Upstream], account: str | None = None) -> None:
+    def __init__(self, listed: Sequence[Upstream], routing: Routing, account: str | None = None) -> None:
         """@param account: C{routing.account_provider}; None for the first that has such resources."""
         self.listed = tuple(listed)
+        self.routing = routing
         self._by_name = {upstream.name: upstream for upstream in listed}
         chosen = [u for u in self.listed if u.name == account] if account else [
             u for u in self.listed if u.provider.kind == "anthropic"
@@ -88,41 +97,46 @@ class Upstreams:
     def __getitem__(self, name: str) -> Upstream:
         return self._by_name[name]
 
-    def routes(self, model: str, client: Client, now: float) -> tuple[Route, ...]:
-        """
-        Return the routes a client's request may take, in the order they are tried.
+    def get(self, name: str) -> Upstream | None:
+        """Return the provider of that name, or None."""
+        return self._by_name.get(name)
 
-        A client's own bearer goes to passthrough providers, first; pooled
-        keys follow only for a client that may use them.
-
-        @param now: seconds since the epoch.
+    def ways(self, model: str, client: Client, session: str = "", size: int = 0) -> list[Way]:
         """
-        own: list[Route] = []
-        pooled: list[Route] = []
+        Return the ways that a client's request may go, in the order of the file.
+
+        A client's own bearer goes to passthrough providers alone; pooled keys
+        are for clients that may use them.
+
+        @param session: what stands for the conversation; C{size}: bytes of the request.
+        """
+        own: list[Way] = []
+        pooled: list[Way] = []
         for upstream in self.listed:
-            if not client.may_use(upstream.name):
+            backend = upstream.backend
+            if not client.may_use(backend.name):
                 continue
-            there = upstream.model_name(model)
-            if client.bearer is not None and upstream.passthrough:
-                own.append(Route(upstream.name, upstream.priority, None, there, there != model))
-            if client.pooled:
-                pooled.extend(
-                    Route(upstream.name, upstream.priority, key, there, there != model)
-                    for key in upstream.keys
-                    if key.usable(now)
-                )
-        return by_priority(own) + by_priority(pooled)
-
-    def frees_at(self, client: Client) -> float | None:
-        """Return when the soonest barred key of the client's providers frees, seconds since the epoch."""
-        allowed = [u for u in self.listed if client.may_use(u.name)]
-        times = [key.barred_until for u in allowed for key in u.keys if key.barred_until]
-        return min(times) if client.pooled and times else None
+            if client.bearer is not None and backend.passthrough:
+                own.append(Way(backend, model, own=True))
+            if client.pooled and backend.pool.keys:
+                pooled.append(Way(backend, model, self._ask(backend, model, session, size)))
+        return own + those_with_the_model(pooled)
 
     def why_not_ready(self, now: float) -> str | None:
         """Return why no request could be served now, or None if one could."""
         if not self.listed:
             return "no provider is enabled"
-        if not any(u.passthrough or any(k.usable(now) for k in u.keys) for u in self.listed):
+        breakers = self.routing.breakers
+        paying = [
+            u
+            for u in self.listed
+            if u.backend.passthrough or any(key.usable(now) for key in u.backend.pool.keys)
+        ]
+        if not paying:
             return "every key is exhausted"
+        if all(breakers.of(u.name).state(now) is State.OPEN for u in paying):
+            return "every provider fails (its circuit is open)"
         return None
+
+    def _ask(self, backend: Backend, model: str, session: str, size: int) -> Ask:
+        return self.routing.estimates.ask(session, backend.model_name(model), size)

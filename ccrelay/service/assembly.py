@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
 from ccrelay.policy.client import Client
-from ccrelay.policy.keys import Key
-from ccrelay.policy.mapping import ModelMapping
 from ccrelay.policy.plan import Bounds
 from ccrelay.providers.registry import ANTHROPIC, provider_of
 from ccrelay.relay.relay import Manners, Relay
 from ccrelay.relay.resource import ResourceRelay
 from ccrelay.relay.upstreams import Limits, Upstream, Upstreams
+from ccrelay.service.routing import backend_of, routing_of
 from ccrelay.upstream.agent import Connections, Endpoints, agent_over
 from ccrelay.upstream.client import UpstreamClient
 from ccrelay.upstream.tls import TrustPolicy
@@ -24,6 +24,7 @@ from ccrelay.web.door import Door, Serving
 from ccrelay.web.gate import Gate
 from ccrelay.web.models import ModelList
 from ccrelay.web.site import RelaySite
+from ccrelay.wire.http import UpstreamRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
     from twisted.web.client import URI
 
     from ccrelay.config.model import ProviderSettings, Settings
+    from ccrelay.policy.breaker import Breaker
     from ccrelay.relay.events import IObserver
-    from ccrelay.relay.in_flight import InFlight
+
+
+_RANDOM: Final = Random()  # noqa: S311  jitter and shares, nothing secret
 
 
 def new_request_id() -> str:
@@ -75,60 +79,139 @@ def network_endpoints(reactor: Any) -> Callable[[ProviderSettings], IAgentEndpoi
     return of
 
 
+def endpoints_of(
+    settings: Settings,
+    endpoints: Callable[[ProviderSettings], IAgentEndpointFactory],
+    old: Upstreams,
+) -> dict[str, IAgentEndpointFactory]:
+    """
+    Return how the enabled providers are reached, by name, without those that are reached as before.
+
+    @raise ConfigError: if a file that this needs cannot be used.
+    """
+    enabled = [p for p in settings.providers if p.enabled]
+    return {p.name: endpoints(p) for p in enabled if not _reached_as_before(p, old.get(p.name))}
+
+
 def upstreams_of(
     settings: Settings,
     clock: Any,  # noqa: ANN401  a reactor or a Clock
     endpoints: Callable[[ProviderSettings], IAgentEndpointFactory],
+    chance: Callable[[], float] = _RANDOM.random,
+    watch: Callable[[str, str, Breaker], None] = lambda _provider, _model, _breaker: None,
+    old: Upstreams | None = None,
 ) -> Upstreams:
-    """Return the enabled providers of a configuration, each with connections of its own."""
+    """
+    Return the enabled providers of a configuration, each with connections of its own.
+
+    @param chance: returns a random number, at least 0 and less than 1.
+    @param watch: told of each circuit that changes its state.
+    @param old: those of the configuration before; what did not change goes on as it is.
+    """
     enabled = [p for p in settings.providers if p.enabled]
     passing = {p.name for p in enabled if p.passthrough}
     if settings.server.auth.allow_subscription and not passing:
         own = [p.name for p in enabled if p.type == "anthropic" and p.base_url in (None, ANTHROPIC)]
         passing = set(own[:1])
     whole = settings.server.timeout_ms / 1000
-    listed = [_upstream(p, clock, endpoints(p), whole, passthrough=p.name in passing) for p in enabled]
-    return Upstreams(listed, settings.routing.account_provider)
+    listed: list[Upstream] = []
+    unchanged: set[str] = set()
+    for provider in enabled:
+        passthrough = provider.name in passing
+        made_from = _MadeFrom(provider, whole, passthrough)
+        before = old.get(provider.name) if old is not None else None
+        if before is not None and before.made_from == made_from:
+            listed.append(before)
+            unchanged.add(provider.name)
+        else:
+            if before is not None and _same_place(before.made_from, provider):
+                unchanged.add(provider.name)
+            listed.append(_upstream(provider, clock, endpoints, made_from, before))
+    backends = [upstream.backend for upstream in listed]
+    routing = routing_of(
+        settings, backends, unchanged, chance, watch, old.routing if old is not None else None
+    )
+    return Upstreams(listed, routing, settings.routing.account_provider)
+
+
+class _MadeFrom(NamedTuple):
+    """
+    What a provider was made of.
+
+    @ivar whole: seconds for an answer that is not streamed.
+    """
+
+    provider: ProviderSettings
+    whole: float
+    passthrough: bool
+
+
+def _same_place(made_from: object, provider: ProviderSettings) -> bool:
+    """Return whether a provider whose settings changed is still asked at the same place."""
+    before = cast("_MadeFrom", made_from).provider
+    return (before.type, before.base_url) == (provider.type, provider.base_url)
 
 
 def _upstream(
     provider: ProviderSettings,
     clock: Any,  # noqa: ANN401
-    endpoints: IAgentEndpointFactory,
-    whole: float,
-    *,
-    passthrough: bool,
+    endpoints: Callable[[ProviderSettings], IAgentEndpointFactory],
+    made_from: _MadeFrom,
+    before: Upstream | None,
 ) -> Upstream:
+    whole, passthrough = made_from.whole, made_from.passthrough
+    same_place = before is not None and _same_place(before.made_from, provider)
     kind = provider_of(provider.type, provider.base_url, provider.auth, has_key=bool(provider.keys))
-    patience = provider.connect_timeout_ms / 1000
-    pool = Connections(clock, provider.max_connections, patience)
-    client = UpstreamClient(
-        clock, agent_over(clock, endpoints, pool), pool, provider.max_connections, patience
+    client = _client(provider, clock, endpoints, before)
+    health = kind.probe()
+    if provider.health_path is not None:
+        health = UpstreamRequest("GET", kind.base_url + provider.health_path, health.headers)
+    headers = tuple(
+        (name.lower().encode("ascii"), value.encode("utf-8")) for name, value in provider.headers.items()
     )
-    mapping = ModelMapping(provider.model_mapping)
-    keys = tuple(Key(k.name or str(k.key), k.key, k.priority) for k in provider.keys)
-    if not keys and not passthrough:
-        keys = (Key("-"),)  # keyless kinds count as one key
     return Upstream(
-        provider.name,
         kind,
         client,
-        keys,
-        mapping,
-        provider.priority,
-        provider.models,
-        mapping.names(),
+        backend_of(provider, before.backend if before and same_place else None, passthrough=passthrough),
+        health.adding(*headers),
         Limits(provider.first_byte_timeout_ms / 1000, provider.idle_timeout_ms / 1000, whole),
-        tuple(
-            (name.lower().encode("ascii"), value.encode("utf-8")) for name, value in provider.headers.items()
-        ),
-        passthrough,
+        headers,
         provider.count_tokens == "estimate",
+        made_from,
     )
 
 
-def auth_of(settings: Settings) -> ClientAuth:
-    """Return who may use the relay."""
+_CONNECTING: Final = (
+    "type", "base_url", "proxy", "ca_file", "client_certificate", "max_connections", "connect_timeout_ms",
+    "scenario", "pace_ms", "error_rate",
+)  # fmt: skip
+"""The settings of a provider that its connections depend on."""
+
+
+def _client(
+    provider: ProviderSettings,
+    clock: Any,  # noqa: ANN401
+    endpoints: Callable[[ProviderSettings], IAgentEndpointFactory],
+    before: Upstream | None,
+) -> UpstreamClient:
+    """Return the way to a provider; who is reached as before keeps its connections."""
+    if before is not None and _reached_as_before(provider, before):
+        return before.client
+    patience = provider.connect_timeout_ms / 1000
+    pool = Connections(clock, provider.max_connections, patience)
+    agent = agent_over(clock, endpoints(provider), pool)
+    return UpstreamClient(clock, agent, pool, provider.max_connections, patience)
+
+
+def _reached_as_before(provider: ProviderSettings, before: Upstream | None) -> bool:
+    if before is None:
+        return False
+    was = cast("_MadeFrom", before.made_from).provider
+    return all(getattr(was, name) == getattr(provider, name) for name in _CONNECTING)
+
+
+def auth_of(settings: Settings, old: ClientAuth | None = None) -> ClientAuth:
+    """Return who may use the relay; a client that was known keeps what it has used of its own limit."""
     auth = settings.server.auth
     clients = tuple(
         KnownClient(
@@ -136,41 +219,50 @@ def auth_of(settings: Settings) -> ClientAuth:
         )
         for c in auth.clients
     )
+    recent = {(known.client.name, known.key): known.recent for known in (old.clients if old else ())}
+    for known in clients:
+        known.recent = recent.get((known.client.name, known.key), known.recent)
     return ClientAuth(auth.api_key, auth.bearer_secret, auth.allow_bearer, auth.allow_subscription, clients)
 
 
-def serving_of(settings: Settings, upstreams: Upstreams, clock: Any, wall: Callable[[], float]) -> Serving:  # noqa: ANN401
-    """Return what requests are served with under a configuration."""
+def serving_of(
+    settings: Settings,
+    upstreams: Upstreams,
+    clock: Any,  # noqa: ANN401
+    wall: Callable[[], float],
+    old: Serving | None = None,
+) -> Serving:
+    """Return what requests are served with under a configuration, and what it knows from the one before."""
     routing, server = settings.routing, settings.server
     manners = Manners(
-        Bounds(routing.max_attempts, routing.failover_timeout / 1000),
+        Bounds(routing.max_attempts, routing.failover_timeout / 1000, routing.max_wait_ms / 1000),
         server.ping_interval_ms / 1000,
         server.timeout_ms / 1000,
         routing.debug,
     )
     return Serving(
-        auth_of(settings),
+        auth_of(settings, old.auth if old is not None else None),
         Relay(upstreams, manners, clock, wall),
         ResourceRelay(upstreams, clock, wall),
-        ModelList(upstreams, clock, wall),
+        ModelList(upstreams, clock, wall, old.models if old is not None else None),
         server.max_body_bytes,
         routing.debug,
     )
 
 
-def site_of(
-    settings: Settings,
-    serving: Serving,
-    in_flight: InFlight,
-    clock: Any,  # noqa: ANN401
-    *,
-    wall: Callable[[], float],
-    observers: Sequence[IObserver],
-) -> RelaySite:
-    """Return the site that clients connect to."""
-    door = Door(serving, in_flight, clock, wall)
-    gate = Gate(
+def gate_of(settings: Settings) -> Gate:
+    """Return which names and origins the relay is asked under."""
+    return Gate(
         frozenset(host.lower() for host in settings.server.allowed_hosts),
         frozenset(settings.server.allowed_origins),
     )
-    return RelaySite(door.app.resource(), gate, clock, new_request_id, observers)
+
+
+def site_of(
+    settings: Settings,
+    door: Door,
+    clock: Any,  # noqa: ANN401
+    observers: Sequence[IObserver],
+) -> RelaySite:
+    """Return the site that clients connect to."""
+    return RelaySite(door.app.resource(), gate_of(settings), clock, new_request_id, observers)

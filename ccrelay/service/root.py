@@ -1,8 +1,9 @@
-"""The relay as one service: builds every room, starts and stops them in order."""
+"""The relay as one service: builds every room, starts and stops them, and changes what they work with."""
 
 from __future__ import annotations
 
 import time
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import ILogObserver
@@ -10,64 +11,105 @@ from twisted.logger import ILogObserver
 from ccrelay.observe import log as logs
 from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
-from ccrelay.service.assembly import network_endpoints, serving_of, site_of, upstreams_of
+from ccrelay.service.assembly import (
+    endpoints_of,
+    gate_of,
+    network_endpoints,
+    serving_of,
+    site_of,
+    upstreams_of,
+)
+from ccrelay.service.breakers import CircuitBreakerService
+from ccrelay.service.health import HealthService
 from ccrelay.service.listening import shown
+from ccrelay.service.reload import STOPPING, Reloader, change_doors
 from ccrelay.service.signals import heed
 from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService, Rooms
+from ccrelay.service.watch import FileWatchService
+from ccrelay.web.door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from twisted.application.service import Service
+    from twisted.internet.defer import Deferred
+    from twisted.web.iweb import IAgentEndpointFactory
 
+    from ccrelay.config.model import ProviderSettings, Settings
     from ccrelay.config.read import Loaded
+    from ccrelay.relay.upstreams import Upstreams
+
+    _Endpoints = Callable[[ProviderSettings], IAgentEndpointFactory]
 
 
 class Ccrelay(Rooms):
-    """The whole relay, as one service."""
+    """
+    The whole relay, as one service.
 
-    def __init__(self, loaded: Loaded, reactor: Any, wall: Callable[[], float] = time.time) -> None:  # noqa: ANN401
-        """@param wall: returns seconds since the epoch."""
+    @ivar upstreams: the providers of the configuration in use.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        reactor: Any,  # noqa: ANN401
+        wall: Callable[[], float] = time.time,
+        reread: Callable[[], Loaded] | None = None,
+        endpoints: _Endpoints | None = None,
+        **how: Any,  # noqa: ANN401
+    ) -> None:
+        """
+        @param wall: returns seconds since the epoch.
+        @param reread: returns what is configured now, for a reload; None where nothing can be read anew.
+        @param endpoints: how a provider is reached; None for real.
+        @param how: see L{Reloader}.
+        """
         super().__init__()
         self._loaded = loaded
         self._reactor = reactor
+        self._wall = wall
+        self._chance = Random().random  # noqa: S311  jitter and shares, nothing secret
+        self._endpoints = endpoints or network_endpoints(reactor)
         settings = loaded.settings
-        self._file = logs.standard(settings.logging.output)
-        in_flight = InFlight(settings.server.max_concurrent)
-        self.upstreams = upstreams_of(settings, reactor, network_endpoints(reactor))
-        serving = serving_of(settings, self.upstreams, reactor, wall)
-        site = site_of(settings, serving, in_flight, reactor, wall=wall, observers=[RequestLog()])
+        self._log_output = logs.Output(
+            logs.standard(settings.logging.output), settings.logging.format, settings.logging.level
+        )
+        self._in_flight = InFlight(settings.server.max_concurrent)
+        self._breakers = CircuitBreakerService(reactor, wall)
+        self._health = HealthService(reactor, wall, self._chance)
+        self.upstreams = self._made(settings, self._endpoints)
+        self._door = Door(serving_of(settings, self.upstreams, reactor, wall), self._in_flight, reactor, wall)
+        self._site = site_of(settings, self._door, reactor, [RequestLog()])
+        self._connections = ConnectionsService(self.upstreams)
+        self._requests = RequestsService(
+            self._in_flight, self._site, reactor, settings.server.drain_ms / 1000
+        )
+        self._watch = FileWatchService(self._files, self.reload, reactor)
+        self._reloader = Reloader(
+            reread or (lambda: self._loaded), self._take_over, self._watch.reading, **how
+        )
         rooms: list[Service] = [
-            ConnectionsService(self.upstreams),
-            RequestsService(in_flight, site, reactor, settings.server.drain_ms / 1000),
-        ]
-        rooms.extend(DoorService(address, site, reactor) for address in settings.server.listen)
+            self._connections, self._breakers, self._health, self._requests, self._watch,
+        ]  # fmt: skip
+        rooms.extend(DoorService(address, self._site, reactor) for address in settings.server.listen)
         for room in rooms:
             room.setServiceParent(self)
+        self._watch_health(settings)
+        self._watch.reading()
 
     def setServiceParent(self, parent: Any) -> None:  # noqa: ANN401  Twisted's application
         """Bring the log along: C{twistd} writes where the application's observer says."""
-        logging = self._loaded.settings.logging
         set_component = getattr(parent, "setComponent", None)
         if set_component is not None:
-            set_component(ILogObserver, logs.observer(self._file, logging.format, logging.level))
+            set_component(ILogObserver, self._log_output)
         super().setServiceParent(parent)
 
     def startService(self) -> None:
         """Start every room, and say what is served and what of the configuration is not in effect."""
+        heed(self._reactor, self._hung_up)
         super().startService()
-        heed(self._reactor, self._reopen_log)
-        loaded = self._loaded
-        names = ", ".join(f"{u.name} ({u.provider.kind})" for u in self.upstreams.listed)
-        self.log.info(
-            "configuration: {source}; providers: {names}", source=loaded.source, names=names or "none"
-        )
-        for note in loaded.notes:
-            self.log.info("note: {note}", note=note)
-        if loaded.not_in_effect:
-            self.log.warn(  # noqa: G010  Twisted's Logger has no other
-                "configured, but not in effect in this version: {keys}", keys=", ".join(loaded.not_in_effect)
-            )
+        self._say("configuration")
         door = next((shown(d.port) for d in self if isinstance(d, DoorService) and d.port is not None), None)
         if door is not None and door.startswith("http:"):
             self.log.info(
@@ -76,12 +118,91 @@ class Ccrelay(Rooms):
                 door=door,
             )
 
-    def _reopen_log(self) -> None:
+    def reload(self) -> Deferred[None] | None:
+        """Read the configuration anew and use it, if it can be used; see L{Reloader.reload}."""
+        return self._reloader.reload() if self.running else None
+
+    def _files(self) -> tuple[Path, ...]:
+        return (*self._loaded.files, *self._reloader.wanted)
+
+    def _made(self, settings: Settings, endpoints: _Endpoints, old: Upstreams | None = None) -> Upstreams:
+        return upstreams_of(settings, self._reactor, endpoints, self._chance, self._breakers.changed, old)
+
+    def _watch_health(self, settings: Settings) -> None:
+        check = settings.health.health_check
+        self._health.watch(
+            self.upstreams, check.interval_ms / 1000, check.timeout_ms / 1000, enabled=check.enabled
+        )
+
+    async def _take_over(self, loaded: Loaded) -> str | None:
+        """
+        Work with another configuration from now on; return why that cannot be, or None.
+
+        Whatever can fail comes first; from then on everything changes at one moment.
+
+        @raise ConfigError: if a file that it names cannot be used.
+        """
+        if not self.running:
+            return STOPPING
+        settings, before = loaded.settings, self._loaded.settings
+        ways = endpoints_of(settings, self._endpoints, self.upstreams)
         try:
-            self._file.reopen()
+            file = None
+            if settings.logging.output != before.logging.output:
+                file = logs.standard(settings.logging.output)
+        except OSError as problem:
+            return f"logging.output: {problem}"
+        problem_there = await change_doors(self, settings.server.listen, self._site, self._reactor)
+        if problem_there is not None:
+            if file is not None:
+                file.close()
+            return problem_there
+        self._loaded, old = loaded, self.upstreams
+        self.upstreams = self._made(settings, lambda provider: ways[provider.name], old)
+        self._door.serving = serving_of(
+            settings, self.upstreams, self._reactor, self._wall, self._door.serving
+        )
+        self._site.gate = gate_of(settings)
+        self._in_flight.limit = settings.server.max_concurrent
+        self._requests.drain = settings.server.drain_ms / 1000
+        self._connections.change(self.upstreams)
+        self._breakers.change(old.routing.breakers, self.upstreams.routing.breakers)
+        self._watch_health(settings)
+        for upstream in self.upstreams.listed:
+            for key in upstream.backend.pool.keys:
+                if not key.valid:
+                    key.validated()  # the provider may know it by now
+        self._change_log(settings, file)
+        self._say("configuration reloaded")
+        return None
+
+    def _change_log(self, settings: Settings, file: logs.LogFile | None) -> None:
+        old = self._log_output.file
+        self._log_output.change(file or old, settings.logging.format, settings.logging.level)
+        if file is not None:
+            old.close()
+
+    def _say(self, what: str) -> None:
+        loaded = self._loaded
+        names = ", ".join(f"{u.name} ({u.provider.kind})" for u in self.upstreams.listed)
+        self.log.info(
+            "{what}: {source}; providers: {names}", what=what, source=loaded.source, names=names or "none"
+        )
+        for note in loaded.notes:
+            self.log.info("note: {note}", note=note)
+        if loaded.not_in_effect:
+            self.log.warn(  # noqa: G010  Twisted's Logger has no other
+                "configured, but not in effect in this version: {keys}", keys=", ".join(loaded.not_in_effect)
+            )
+
+    def _hung_up(self) -> None:
+        """Open the log file anew, and read the configuration anew."""
+        try:
+            self._log_output.file.reopen()
         except OSError as problem:
             self.log.error(  # noqa: TRY400  the words say enough
                 "cannot open the log file anew ({problem}); it goes on", problem=problem
             )
         else:
             self.log.info("log file opened anew")
+        self.reload()

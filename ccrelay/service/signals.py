@@ -23,19 +23,20 @@ def heed(
     leave: Callable[[int], Any] = os._exit,
 ) -> None:
     """
-    Take over the signals once the reactor runs; its own handlers are in place by then.
+    Take over the signals.
 
-    A second SIGTERM or SIGINT ends the process at once: Twisted's handlers
-    would raise C{ReactorNotRunning} for it and go on stopping. SIGHUP, which
-    would end the process, calls C{hung_up} instead.
+    SIGHUP, which would end the process, calls C{hung_up} instead, in the
+    reactor's turn. A second SIGTERM or SIGINT ends the process at once:
+    Twisted's handlers would raise C{ReactorNotRunning} for it and go on
+    stopping. Those are in place once the reactor runs, and ours only then.
     """
 
     def install() -> None:
         asked: list[int] = []
         for number in _STOPPING:
             signal.signal(number, _once(signal.getsignal(number), asked, leave))
-        signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(hung_up))
 
+    signal.signal(signal.SIGHUP, lambda _number, _frame: reactor.callFromThread(hung_up))
     reactor.callWhenRunning(install)
 
 

@@ -52,6 +52,14 @@ class ConnectionsService(Service):
     def __init__(self, upstreams: Upstreams) -> None:
         self._upstreams = upstreams
 
+    def change(self, upstreams: Upstreams) -> None:
+        """Keep the connections of another configuration; those of no use in it end with their requests."""
+        staying = {upstream.client for upstream in upstreams.listed}
+        for upstream in self._upstreams.listed:
+            if upstream.client not in staying:
+                upstream.client.retire()
+        self._upstreams = upstreams
+
     def stopService(self) -> Deferred[Any]:
         """Close them."""
         super().stopService()
@@ -68,12 +76,12 @@ class RequestsService(Service):
         self._in_flight = in_flight
         self._site = site
         self._clock = clock
-        self._drain = drain
+        self.drain = drain
 
     def stopService(self) -> Deferred[None]:
         """Drain, then close what connections of clients are left."""
         super().stopService()
-        drained = Deferred.fromCoroutine(self._in_flight.drain(self._clock, self._drain))
+        drained = Deferred.fromCoroutine(self._in_flight.drain(self._clock, self.drain))
         return drained.addCallback(lambda _: self._site.close())
 
 
@@ -85,7 +93,7 @@ class DoorService(Service):
     def __init__(self, address: str, site: RelaySite, reactor: Any) -> None:  # noqa: ANN401
         """@param address: as in C{server.listen}."""
         self.name = f"door {address}"
-        self._address = address
+        self.address = address
         self._site = site
         self._reactor = reactor
         self.port: IListeningPort | None = None
@@ -96,15 +104,24 @@ class DoorService(Service):
 
         @raise SystemExit: if that cannot be, with a line that says why.
         """
+        problem = self.open()
+        if problem is not None:
+            if sys.__stderr__ is not None:
+                sys.__stderr__.write(f"ccrelay: {problem}\n")
+            raise SystemExit(EX_UNAVAILABLE)
+
+    def open(self) -> str | None:
+        """Listen, unless that is done already; return why it cannot be, or None."""
+        if self.port is not None:
+            return None
         failures: list[Failure] = []
         try:
-            listened = listening.endpoint(self._reactor, self._address).listen(self._site)
+            listened = listening.endpoint(self._reactor, self.address).listen(self._site)
             listened.addCallbacks(self._listening, failures.append)
         except (OSError, ValueError, TypeError, LookupError, SSL.Error, crypto.Error):
             # An endpoint description may name a file or a socket that is not there, or not right.
             failures.append(Failure())
-        if failures:
-            self._cannot(failures[0].value)
+        return self._words(failures[0].value) if failures else None
 
     def stopService(self) -> Deferred[Any]:
         """Let no new connection in."""
@@ -116,15 +133,13 @@ class DoorService(Service):
         self.port = port
         self.log.info("serving on {where}", where=listening.shown(port))
 
-    def _cannot(self, problem: BaseException | None) -> None:
+    def _words(self, problem: BaseException | None) -> str:
         cause: Any = getattr(problem, "socketError", problem)
         if getattr(cause, "errno", None):
             words = os.strerror(cause.errno) + (f": {cause.filename}" if cause.filename else "")
         else:
             words = str(cause) if isinstance(cause, ValueError) else f"{type(cause).__name__}: {cause}"
-        if sys.__stderr__ is not None:
-            sys.__stderr__.write(
-                f"ccrelay: cannot listen on {self._address}: {words}. "
-                "Stop what listens there, or set server.listen to another address.\n"
-            )
-        raise SystemExit(EX_UNAVAILABLE)
+        return (
+            f"cannot listen on {self.address}: {words}. "
+            "Stop what listens there, or set server.listen to another address."
+        )

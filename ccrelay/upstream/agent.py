@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import connectionDone
@@ -15,6 +15,7 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory
 from zope.interface import implementer
 
 from ccrelay.upstream.body import RequestBody
+from ccrelay.upstream.connecting import NamedHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -133,6 +134,18 @@ class Connections(HTTPConnectionPool):
         self.maxPersistentPerHost = limit
         self._clock = clock
         self._connect_timeout = connect_timeout
+        self._retired = False
+
+    def retire(self) -> None:
+        """Close what is idle, and keep nothing from now on."""
+        self._retired = True
+        self.closeCachedConnections().addErrback(lambda _: None)
+
+    def _putConnection(self, key: Hashable, connection: Any) -> None:  # noqa: ANN401  Twisted's own hook
+        if self._retired:
+            connection.abort()
+        else:
+            super()._putConnection(key, connection)
 
     def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[Any]:
         """Return a kept connection, or a new one that is ready: connected and, if TLS, verified."""
@@ -169,7 +182,7 @@ class Endpoints:
         key = (uri.scheme, uri.host, uri.port)
         endpoint = self._made.get(key)
         if endpoint is None:
-            endpoint = HostnameEndpoint(self._reactor, uri.host, uri.port, timeout=self._timeout)
+            endpoint = NamedHost(self._reactor, uri.host, uri.port, self._timeout)
             if uri.scheme == b"https":
                 endpoint = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
             self._made[key] = endpoint

@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, 
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
-from ccrelay.errors import FirstByteTimeout, Unreachable, UpstreamError
+from ccrelay.errors import FirstByteTimeout, NoneFree, UpstreamError
 from ccrelay.upstream.body import COMPLAINT_LIMIT, Collected, RequestBody, ResponseBody
 from ccrelay.upstream.failures import broken_body, ended_by_us, upstream_error
 from ccrelay.wire.http import ResponseHead
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _CLOSING_S: Final = 2.0
 LONGEST_MESSAGE: Final = 64 * 1024 * 1024
 """Bytes of a whole, not streamed, answer."""
+
+
+def _nothing() -> None:
+    """Nothing is to be given back."""
 
 
 class UpstreamResponse:
@@ -109,18 +113,26 @@ class UpstreamClient:
         return self._slots.tokens
 
     async def send(
-        self, request: UpstreamRequest, within: float, body: IBodyProducer | None = None
+        self,
+        request: UpstreamRequest,
+        within: float,
+        body: IBodyProducer | None = None,
+        *,
+        queued: bool = True,
     ) -> UpstreamResponse:
         """
         Send a request and return the answer once its head has come.
 
         @param within: seconds for that, from being sent.
         @param body: sent instead of C{request.body}, for bodies that arrive while they are sent.
-        @raise Unreachable: no connection, or none free in time.
+        @param queued: whether it counts among the requests of which there may be C{limit}; probes do not.
+        @raise Unreachable: no connection; L{NoneFree} if all that there may be are in use.
         @raise FirstByteTimeout: no answer in time.
         @raise Broken: the connection was lost, or what came is not HTTP.
         @raise RelayError: why C{body} broke off.
         """
+        if not queued:
+            return UpstreamResponse(await self._exchange(request, within, body), _nothing)
         await self._turn()
         try:
             response = await self._exchange(request, within, body)
@@ -132,7 +144,7 @@ class UpstreamClient:
     async def _turn(self) -> None:
         def too_long(_result: object, seconds: float) -> NoReturn:
             msg = f"all {self.limit} connections are in use and none came free within {seconds:g} s"
-            raise Unreachable(msg)
+            raise NoneFree(msg)
 
         await self._slots.acquire().addTimeout(self._patience, self._clock, too_long)
 
@@ -165,6 +177,10 @@ class UpstreamClient:
             if ended_by_us(error):
                 raise CancelledError from None
             raise broken_body(error) or upstream_error(error) from None
+
+    def retire(self) -> None:
+        """Keep no connection any more; those in use end with their requests."""
+        self._pool.retire()
 
     def close(self) -> Deferred[None]:
         """Close the kept connections; it does not wait longer than 2 s for them."""

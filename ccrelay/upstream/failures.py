@@ -35,9 +35,9 @@ def upstream_error(problem: Exception) -> UpstreamError:
     reasons = [reason.value for reason in getattr(problem, "reasons", ())]
     for cause in (problem, *reasons):
         if isinstance(cause, VerificationError):
-            return Unreachable("TLS: the certificate is not for this host name")
+            return Unreachable("TLS: the certificate is not for this host name", lasting=True)
         if isinstance(cause, SSL.Error):
-            return Unreachable(f"TLS: {_words(cause)}")
+            return Unreachable(f"TLS: {_words(cause)}", lasting=True)
     if isinstance(problem, error.DNSLookupError):
         return Unreachable("the host name cannot be resolved")
     if isinstance(problem, (error.TimeoutError, error.TCPTimedOutError)):

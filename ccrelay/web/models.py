@@ -33,14 +33,28 @@ class ModelList:
     What an operator lists for a provider counts; a provider for which nothing
     is listed is asked itself, and its answer kept for five minutes, or until
     it can be asked again.
+
+    @ivar kept: what each provider told, and when, in seconds of the clock.
     """
 
-    def __init__(self, upstreams: Upstreams, clock: IReactorTime, wall: Callable[[], float]) -> None:
-        """@param wall: returns seconds since the epoch."""
+    kept: dict[Upstream, tuple[float, tuple[Model, ...]]]
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        old: ModelList | None = None,
+    ) -> None:
+        """
+        @param wall: returns seconds since the epoch.
+        @param old: the list under the configuration before; what the providers that stay have told is kept.
+        """
         self._upstreams = upstreams
         self._clock = clock
         self._wall = wall
-        self._kept: dict[str, tuple[float, tuple[Model, ...]]] = {}
+        kept = {} if old is None else old.kept
+        self.kept = {u: told for u, told in kept.items() if u in upstreams.listed}
 
     async def for_client(self, client: Client) -> tuple[Model, ...]:
         """Return every model that a client may ask for; each id once, in the order of the providers."""
@@ -58,24 +72,25 @@ class ModelList:
         return tuple(merged.values())
 
     async def _of(self, upstream: Upstream) -> tuple[Model, ...]:
-        named = tuple(Model(name, name) for name in dict.fromkeys((*upstream.models, *upstream.mapped_names)))
-        if upstream.models:
+        backend = upstream.backend
+        named = tuple(Model(name, name) for name in dict.fromkeys((*backend.models, *backend.mapped_names)))
+        if backend.models:
             return named
         return named + await self._asked(upstream)
 
     async def _asked(self, upstream: Upstream) -> tuple[Model, ...]:
         now = self._clock.seconds()
-        kept = self._kept.get(upstream.name)
+        kept = self.kept.get(upstream)
         if kept is not None and now - kept[0] < _FRESH_S:
             return kept[1]
         asking = Deferred.fromCoroutine(self._told(upstream))
         models = await asking.addTimeout(_ASKING_S, self._clock, _nothing)
         if models:
-            self._kept[upstream.name] = (now, models)
+            self.kept[upstream] = (now, models)
         return models or (kept[1] if kept is not None else ())
 
     async def _told(self, upstream: Upstream) -> tuple[Model, ...]:
-        usable = [key for key in upstream.keys if key.usable(self._wall())]
+        usable = [key for key in upstream.backend.pool.keys if key.usable(self._wall())]
         request = upstream.provider.models()
         if request is None or not usable:
             return ()

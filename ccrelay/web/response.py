@@ -83,7 +83,7 @@ class ClientResponse:
         if self._debug and route is not None:
             fields.setRawHeaders(b"x-ccrelay-provider", [route.provider.encode()])
             fields.setRawHeaders(b"x-ccrelay-key", [route.key_name.encode("ascii", "replace")])
-            fields.setRawHeaders(b"x-ccrelay-strategy", [b"failover"])
+            fields.setRawHeaders(b"x-ccrelay-strategy", [self._exchange.strategy.encode()])
             fields.setRawHeaders(b"x-ccrelay-attempts", [b"%d" % self._exchange.attempt])
 
 

@@ -19,6 +19,19 @@ class _Fields(msgspec.Struct):
     messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     stream: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    thread: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Opening(msgspec.Struct):
+    """What a conversation begins with."""
+
+    system: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    tools: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    messages: list[msgspec.Raw] = []
+
+
+class _Role(msgspec.Struct):
+    role: str = ""
 
 
 class _Metadata(msgspec.Struct):
@@ -32,6 +45,8 @@ class _UserId(msgspec.Struct):
 _FIELDS: Final = msgspec.json.Decoder(_Fields)
 _METADATA: Final = msgspec.json.Decoder(_Metadata)
 _USER_ID: Final = msgspec.json.Decoder(_UserId)
+_OPENING: Final = msgspec.json.Decoder(_Opening)
+_ROLE: Final = msgspec.json.Decoder(_Role)
 _LEGACY_SESSION: Final = re.compile(r"_session_([0-9A-Za-z-]+)$")
 _LONGEST_MODEL: Final = 2048  # what Bedrock accepts for an ARN, the longest kind of name
 
@@ -45,12 +60,14 @@ class MessagesRequest:
     @ivar model: the model it named.
     @ivar stream: whether it wants server-sent events.
     @ivar session: the conversation as C{metadata.user_id} tells it; empty where it does not.
+    @ivar thread: whether it is part of a conversation that the provider keeps (docs/wire.md, Threads).
     """
 
     body: bytes
     model: str
     stream: bool
     session: str
+    thread: bool = False
 
     @classmethod
     def parse(cls, body: bytes) -> MessagesRequest:
@@ -76,13 +93,38 @@ class MessagesRequest:
         if memoryview(fields.messages)[:1].tobytes() != b"[":
             msg = "messages: Input should be a valid list"
             raise Malformed(msg)
-        return cls(body, _model(fields.model), _stream(fields.stream), _session(fields.metadata))
+        thread = not isinstance(fields.thread, msgspec.UnsetType) and bytes(fields.thread) != b"null"
+        return cls(body, _model(fields.model), _stream(fields.stream), _session(fields.metadata), thread)
+
+    def opening(self) -> tuple[bytes, bytes, bytes]:
+        """
+        Return the JSON of C{system}, of C{tools} and of the user's first message; empty where it is absent.
+
+        This reads the body again: it is for clients that name no session.
+        """
+        try:
+            opening = _OPENING.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return b"", b"", self.body
+        said = next((bytes(message) for message in opening.messages if _of_user(message)), b"")
+        return _bytes(opening.system), _bytes(opening.tools), said
 
     def with_model(self, name: str) -> MessagesRequest:
         """Return this request for another model; only the bytes of the C{model} value differ."""
         if name == self.model:
             return self
         return replace(self, model=name, body=with_value(self.body, "model", msgspec.json.encode(name)))
+
+
+def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes:
+    return b"" if isinstance(raw, msgspec.UnsetType) else bytes(raw)
+
+
+def _of_user(message: msgspec.Raw) -> bool:
+    try:
+        return _ROLE.decode(message).role == "user"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
 
 
 def _model(raw: msgspec.Raw | msgspec.UnsetType) -> str:

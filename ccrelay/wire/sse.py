@@ -92,6 +92,28 @@ def events(whole: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield name, b"\n".join(data)
 
 
+def unfinished(piece: bytes) -> bytes:
+    """Return the name of the event that the last blank line leaves unfinished; empty while none is told."""
+    return next((name for name, _ in events(piece[_after_last_event(piece) :])), b"")
+
+
+def without(whole: bytes, name: bytes) -> bytes:
+    """
+    Return complete events but for those of one name; the bytes of all others stay as they are.
+
+    @param whole: complete events, as L{EventReader.feed} returns them.
+    """
+    kept: list[bytes] = []
+    start = 0
+    for blank in _BLANK.finditer(whole):
+        block = whole[start : blank.end()]
+        start = blank.end()
+        if all(other != name for other, _ in events(block)):
+            kept.append(block)
+    kept.append(whole[start:])
+    return b"".join(kept)
+
+
 def render(name: bytes, data: bytes) -> bytes:
     """Return one event; C{data} must have no line end in it."""
     return b"event: " + name + b"\ndata: " + data + b"\n\n"

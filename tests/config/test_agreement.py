@@ -37,9 +37,11 @@ class ReferenceTests(SynchronousTestCase):
         )
 
     def test_circles(self) -> None:
-        """Models may be mapped in a circle, since mappings are not followed."""
-        text = "providers: [{name: a, type: simulator, model_mapping: {x: y, y: x}}]"
+        """Models may be mapped in a circle, since mappings are not followed; the operator is told."""
+        text = "providers: [{name: a, type: simulator, model_mapping: {x: x, w: x, y: z, z: y}}]"
         self.assertEqual(problems(text), [])
+        (note,) = loaded(text).notes
+        self.assertIn("providers[0].model_mapping: y -> z -> y is a circle", note)
 
     def test_twice(self) -> None:
         """Names of providers, of clients and of a provider's keys are given once, and clients' keys too."""

@@ -56,16 +56,11 @@ providers:
   aws_region: r
   scenario: slow
 """
-        key, provider = "providers[0].keys[1].", "providers[0]."
+        provider = "providers[0]."
         self.assertEqual(
             set(self.keys(text)),
             {
-                "server.workers", "routing.strategy", "routing.max_wait_ms", "routing.retry_budget",
-                "routing.model_mapping", "routing.default_provider", "routing.affinity", "health", "metrics",
-                "admin", "state", *(f"{key}{name}_limit" for name in ("rpm", "itpm", "otpm", "tpm")),
-                f"{key}weight", f"{provider}pooling", f"{provider}weight", f"{provider}price",
-                f"{provider}proxy",
-                f"{provider}betas", f"{provider}count_cache_reads", f"{provider}health_path",
+                "server.workers", "metrics", "admin", "state", f"{provider}proxy", f"{provider}betas",
                 f"{provider}aws_region", f"{provider}scenario",
             },
         )  # fmt: skip
@@ -74,7 +69,7 @@ providers:
     def test_disabled(self) -> None:
         """Nothing is said of a disabled provider."""
         text = (
-            "providers: [{name: a, type: bedrock, enabled: false, aws_region: r, weight: 2},"
-            " {name: b, type: simulator, weight: 2}]"
+            "providers: [{name: a, type: bedrock, enabled: false, aws_region: r, proxy: http://h:1},"
+            " {name: b, type: simulator, proxy: http://h:1}]"
         )
-        self.assertEqual(self.keys(text), ("providers[1].weight",))
+        self.assertEqual(self.keys(text), ("providers[1].proxy",))

@@ -16,6 +16,7 @@ from ccrelay.service.assembly import network_endpoints, serving_of, site_of, ups
 from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService, Rooms
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
+from ccrelay.web.door import Door
 from tests.stack import Told
 
 reactor: Any = _reactor
@@ -70,10 +71,8 @@ class LiveRelay:
         self.upstreams = upstreams_of(self.settings, reactor, network_endpoints(reactor))
         self.in_flight = InFlight(self.settings.server.max_concurrent)
         serving = serving_of(self.settings, self.upstreams, reactor, time.time)
-        self.site = site_of(
-            self.settings, serving, self.in_flight, reactor,
-            wall=time.time, observers=[self.told, RequestLog()],
-        )  # fmt: skip
+        entrance = Door(serving, self.in_flight, reactor, time.time)
+        self.site = site_of(self.settings, entrance, reactor, [self.told, RequestLog()])
         self._rooms = Rooms()
         door = DoorService(self.settings.server.listen[0], self.site, reactor)
         drain = self.settings.server.drain_ms / 1000

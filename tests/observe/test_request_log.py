@@ -14,7 +14,7 @@ from ccrelay.simulator.acts import Refuses, Says
 from ccrelay.simulator.faults import Breaks, Stalls
 from ccrelay.wire.usage import NOTHING_KNOWN, Usage
 from tests.network import http_request
-from tests.stack import HEADERS, Stack, body
+from tests.stack import HEADERS, Plain, body
 
 FIRST = AttemptEnded(
     "req_1", "a", "k", "claude-x", Verdict.BUSY, 529, "req_a", "529 overloaded_error", 0.5, 1.0
@@ -122,7 +122,7 @@ class EventTests(SynchronousTestCase):
 class EveryEndTests(SynchronousTestCase):
     """One line a request, through the whole relay."""
 
-    def assert_one_line(self, stack: Stack, status: int, ended: str) -> dict:
+    def assert_one_line(self, stack: Plain, status: int, ended: str) -> dict:
         """Assert that there is one line about one request, in JSON and as text, and return it."""
         lines = [line for line in stack.logged if line["message"] == "request"]
         self.assertEqual(len(lines), 1, lines)
@@ -135,7 +135,7 @@ class EveryEndTests(SynchronousTestCase):
     def test_answers(self) -> None:
         """A request that was answered, streamed or not, is one line with what it cost."""
         for stream in (False, True):
-            stack = Stack(self, {"a": [Says("Hello", usage={"input_tokens": 5, "output_tokens": 3})]})
+            stack = Plain(self, {"a": [Says("Hello", usage={"input_tokens": 5, "output_tokens": 3})]})
             fields = (*HEADERS, ("x-claude-code-session-id", "s-1"))
             answer = stack.ask(body(stream=stream), headers=fields)
             line = self.assert_one_line(stack, 200, "complete")
@@ -147,7 +147,7 @@ class EveryEndTests(SynchronousTestCase):
 
     def test_times(self) -> None:
         """The first byte and the end are told in milliseconds from the request's head."""
-        stack = Stack(self, {"a": [Stalls(before_head=True, seconds=2, act=Says("x y", pace=0.5))]})
+        stack = Plain(self, {"a": [Stalls(before_head=True, seconds=2, act=Says("x y", pace=0.5))]})
         stack.ask(body(stream=True), 20)
         line = self.assert_one_line(stack, 200, "complete")
         self.assertEqual(line["ttfb_ms"], 2000.0)
@@ -155,7 +155,7 @@ class EveryEndTests(SynchronousTestCase):
 
     def test_failures(self) -> None:
         """So is one that no provider answered, with a line for each attempt before it."""
-        stack = Stack(self, {"a": [Refuses(429)], "b": [Breaks(after_events=None)]})
+        stack = Plain(self, {"a": [Refuses(429)], "b": [Breaks(after_events=None)]})
         stack.ask()
         line = self.assert_one_line(stack, 429, "a: 429 rate_limit_error; b: the connection was closed")
         self.assertEqual([line["message"] for line in stack.logged], ["attempt failed"] * 2 + ["request"])
@@ -173,7 +173,7 @@ class EveryEndTests(SynchronousTestCase):
             ({}, {"headers": (HEADERS[0], ("content-type", "text/plain"))}, 415),
             ({"server": {"max_body_bytes": 10}}, {}, 413),
         ):
-            stack = Stack(self, {"a": [Says("x")]}, settings)
+            stack = Plain(self, {"a": [Says("x")]}, settings)
             content = how.pop("content", body())
             answer = stack.ask(content, 3, **how)
             self.assertEqual(answer.status, status)
@@ -183,7 +183,7 @@ class EveryEndTests(SynchronousTestCase):
 
     def test_what_is_no_request(self) -> None:
         """So is what is not HTTP."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         peer = stack.connect()
         peer.send(b"\x16\x03\x01 hello\x1b[2J\r\n\r\n")
         stack.go(3)
@@ -193,13 +193,13 @@ class EveryEndTests(SynchronousTestCase):
     def test_clients_that_leave(self) -> None:
         """So is one whose client left: before the head, in the middle, and with its body on the way."""
         for act, seconds, status in ((Stalls(before_head=True), 1, 0), (Stalls(after_events=3), 1, 200)):
-            stack = Stack(self, {"a": [act]})
+            stack = Plain(self, {"a": [act]})
             peer = stack.send(body(stream=True))
             stack.go(seconds)
             peer.reset()
             stack.go(1)
             self.assert_one_line(stack, status, "client left")
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         peer = stack.connect()
         peer.send(http_request("POST", "/v1/messages", (*HEADERS, ("content-length", "1000")), b"{"))
         stack.go(1)
@@ -209,7 +209,7 @@ class EveryEndTests(SynchronousTestCase):
 
     def test_streams_that_break(self) -> None:
         """So is one that was cut short."""
-        stack = Stack(self, {"a": [Breaks(after_events=4)]})
+        stack = Plain(self, {"a": [Breaks(after_events=4)]})
         stack.ask(body(stream=True), 1)
         line = self.assert_one_line(stack, 200, "upstream lost")
         self.assertEqual(line["stream"], True)
@@ -220,14 +220,14 @@ class EveryEndTests(SynchronousTestCase):
             ("GET", "/"), ("HEAD", "/"), ("HEAD", "/api/hello"), ("GET", "/health"), ("GET", "/ready"),
             ("POST", "/api/event_logging/batch"),
         ):  # fmt: skip
-            stack = Stack(self, {"a": [Says("x")]})
+            stack = Plain(self, {"a": [Says("x")]})
             self.assertEqual(stack.get(path, method).status, 200)
             line = self.assert_one_line(stack, 200, "complete")
             self.assertEqual((line["level"], line["path"]), ("debug", path))
 
     def test_no_prompt_and_no_credential(self) -> None:
         """Neither what is asked nor what is answered nor who asks with what is in the log."""
-        stack = Stack(self, {"a": [Says("a secret answer")]})
+        stack = Plain(self, {"a": [Says("a secret answer")]})
         asked = body(messages=[{"role": "user", "content": "a secret question"}], system="a secret system")
         stack.ask(asked, path="/v1/messages?token=a-secret-query")
         self.assert_one_line(stack, 200, "complete")

@@ -1,183 +1,245 @@
-"""The rules of a series of attempts: who is asked next, when it ends, and what is then the answer."""
+"""The rules of a series of attempts that hold always, and of the answer if nobody answered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
-from hypothesis import assume, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.errors import Broken, Unreachable
+from ccrelay.policy.allowance import KeyLimits
+from ccrelay.policy.breaker import State, Thresholds
+from ccrelay.policy.budget import RetryBudget
 from ccrelay.policy.keys import Key
-from ccrelay.policy.plan import Bounds, Outcome, attempts, most_useful
+from ccrelay.policy.outcome import Outcome
+from ccrelay.policy.plan import Bounds, most_useful
 from ccrelay.policy.route import Route
-from ccrelay.policy.verdict import Complaint, Verdict
+from ccrelay.policy.verdict import Verdict
+from tests.policy import script
+from tests.policy.script import How, Play, play, refused
+from tests.policy.stage import OPUS, Stage, at
 
-FAILING = (Verdict.KEY, Verdict.BUSY, Verdict.BROKEN)
-
-
-def route(provider: str, key: str) -> Route:
-    """Return a route."""
-    return Route(provider, 1, Key(key), "m")
-
-
-def refusal(status: int, kind: str = "x_error") -> Complaint:
-    """Return a provider's refusal."""
-    return Complaint(Verdict.BROKEN, status, kind, "words")
+OVERLOADS = [script.OVERLOADED, refused(529, retry_after="1"), refused(529, retry_after="4")]
+FAILURES = [
+    script.BROKEN, script.UNREACHABLE, script.NONE_FREE, script.NO_TLS, script.SLOW, script.STALLED,
+    script.UNFIT, refused(500), refused(503, retry_after="2"), refused(502, retry_after="6"), refused(408),
+    refused(404, mapped=True), refused(404, mapped=True, x_should_retry="true"),
+]  # fmt: skip
+KEYS = [
+    refused(401), refused(402), refused(403), refused(403, "Your account is disabled"), refused(429),
+    refused(429, retry_after="3"), refused(429, retry_after="5"), refused(429, retry_after="60"),
+    refused(403, x_should_retry="true"),
+]  # fmt: skip
+ASKED_FOR = [
+    refused(status, x_should_retry=said) for status in (400, 429, 500, 529) for said in ("true", "false")
+]
+ANSWERS = [script.OK, script.BROKE_OFF, refused(400), refused(404)]
+GROUPS = (OVERLOADS, FAILURES, KEYS, ASKED_FOR, ANSWERS)
+LAYOUTS = ["a1", "a1 a2", "a1 b1", "a1 a2 b1 b2", "a1 a2 a3 b1 c1", "a1 b1 c1 d1"]
 
 
 @dataclass(frozen=True)
-class How:
-    """How one attempt is going to end, and how many seconds it takes."""
+class Scene:
+    """A stage on which this and that has happened already, what will happen, and how long it may go on."""
 
-    verdict: Verdict
-    begun: bool = False
-    seconds: float = 0.0
+    stage: Stage
+    hows: list[How]
+    bounds: Bounds
 
-
-def driven(
-    routes: Sequence[Route], hows: Sequence[How], bounds: Bounds
-) -> tuple[list[Route], tuple[Outcome, ...], float]:
-    """
-    Drive a plan to its end.
-
-    @return: the routes that were asked for, the outcomes, and the time at which the last attempt began.
-    """
-    now = started = 1000.0
-    plan = attempts(routes, bounds, started)
-    asked: list[Route] = []
-    began = 0.0
-    outcome = None
-    coming = iter(hows)
-    while True:
-        try:
-            tried = plan.send(outcome)
-        except StopIteration as end:
-            return asked, end.value, began
-        asked.append(tried)
-        began = now - started
-        how = next(coming)
-        now += how.seconds
-        outcome = Outcome(tried, how.verdict, now, how.begun)
+    def play(self, leaves: int = 1000) -> Play:
+        return play(self.stage, self.hows, self.bounds, self.stage.selection(), leaves)
 
 
-ROUTES = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 3)), unique=True, max_size=12).map(
-    lambda names: [route(provider, f"{provider}{key}") for provider, key in names]
-)
-ENDINGS = st.builds(
-    How,
-    st.sampled_from((*FAILING * 3, Verdict.OK, Verdict.CLIENT)),
-    st.sampled_from([False] * 9 + [True]),
-    st.floats(0, 20),
-)
-ANY = st.lists(ENDINGS, min_size=12, max_size=12)
-BOUNDS = st.builds(Bounds, st.integers(1, 8), st.floats(1, 100))
+def scene(seed: int) -> Scene:
+    """Return the scene of a number: drawn this way a hundred take no longer than ten drawn part by part."""
+    dice = Random(seed)
+    stage = Stage(
+        dice.choice(LAYOUTS),
+        strategy=dice.choice(["failover", "round_robin", "shuffle", "least_loaded", "cost_based"]),
+        thresholds=Thresholds(failures=dice.randint(1, 5), half_open_probes=1),
+        limits=dice.choice([None, None, KeyLimits(rpm=1), KeyLimits(rpm=3)]),
+        pooling=dice.choice(["least_loaded", "round_robin", "random", "weighted"]),
+        budget=RetryBudget(0.0, floor=dice.choice([0, 1, 2, 6, 6]), window=1e6),
+        seed=dice.randint(0, 99),
+        affinity=dice.random() < 0.7,
+    )
+    if dice.random() < 0.3:
+        stage.served("s", dice.choice(list(stage.keys)))
+    if dice.random() < 0.2:
+        stage.open(dice.choice(list(stage.backends)))
+    if dice.random() < 0.2:
+        stage.keys[dice.choice(list(stage.keys))].invalidate(at(0).wall)
+    hows = []
+    for _ in range(10):
+        how = dice.choice(dice.choice(GROUPS[: dice.randint(2, 5)]))
+        hows.append(how.after(how.seconds + dice.choice([0.0, 0.0, 0.01, 1.0, 3.0, 40.0])))
+    bounds = Bounds(
+        dice.randint(1, 8), dice.choice([1.0, 20.0, 180.0, 180.0]), dice.choice([0.0, 1.0, 5.0, 5.0])
+    )
+    return Scene(stage, hows, bounds)
 
 
-class SeriesTests(SynchronousTestCase):
-    """What holds for any routes and any outcomes."""
+SCENES = st.integers(0, 2**32 - 1).map(scene)
+always = settings(max_examples=100)
 
-    @given(ROUTES, ANY, BOUNDS)
-    def test_nobody_is_asked_after_an_answer(
-        self, routes: list[Route], hows: list[How], bounds: Bounds
-    ) -> None:
-        """Once something reached the client, or the request itself is at fault, nobody else is asked."""
-        _, outcomes, _ = driven(routes, hows, bounds)
-        for outcome in outcomes[:-1]:
+
+def places(done: Play) -> list[tuple[str, Key | None]]:
+    """Return where each attempt went."""
+    return [(trying.route.provider, trying.route.key) for trying in done.tries]
+
+
+def earlier(done: Play, number: int) -> list[Outcome]:
+    """Return the outcomes of the earlier attempts at the very place of one, the last one last."""
+    there = places(done)
+    return [done.outcomes[n] for n in range(number) if there[n] == there[number]]
+
+
+class AlwaysTests(SynchronousTestCase):
+    """What holds on any stage and for any script."""
+
+    @always
+    @given(SCENES)
+    def test_nobody_is_asked_after_an_answer(self, scene: Scene) -> None:
+        """Once content reached the client nobody else is asked, nor about what is the request's own fault."""
+        done = scene.play()
+        there = places(done)
+        for number, outcome in enumerate(done.outcomes[:-1]):
             self.assertFalse(outcome.begun)
-            self.assertIn(outcome.verdict, FAILING)
+            self.assertIsNot(outcome.verdict, Verdict.OK)
+            if outcome.verdict is Verdict.CLIENT:
+                self.assertIs(outcome.should_retry, True)
+                self.assertEqual(there[number + 1], there[number])
 
-    @given(ROUTES, ANY, BOUNDS)
-    def test_no_route_is_asked_twice(self, routes: list[Route], hows: list[How], bounds: Bounds) -> None:
-        """Each route is tried once at most, in the order of preference."""
-        asked, _, _ = driven(routes, hows, bounds)
-        places = [next(at for at, known in enumerate(routes) if known is tried) for tried in asked]
-        self.assertEqual(places, sorted(set(places)))
+    @always
+    @given(SCENES)
+    def test_bounds_hold(self, scene: Scene) -> None:
+        """There are no more attempts than allowed, none begins and nothing is waited for once time is up."""
+        done = scene.play()
+        self.assertLessEqual(len(done.tries), scene.bounds.attempts)
+        for moment in done.began[1:]:
+            self.assertLess(moment.clock - at(0).clock, scene.bounds.seconds)
+        ended = done.outcomes[-1].at if done.outcomes else at(0)
+        self.assertEqual(done.over, ended, "a pause that leads to nothing")
 
-    @given(ROUTES, ANY, BOUNDS)
-    def test_bounds_hold(self, routes: list[Route], hows: list[How], bounds: Bounds) -> None:
-        """There are no more attempts than allowed, and none begins after the time is up."""
-        asked, _, began = driven(routes, hows, bounds)
-        self.assertLessEqual(len(asked), bounds.attempts)
-        self.assertTrue(len(asked) < 2 or began < bounds.seconds)
+    @always
+    @given(SCENES)
+    def test_untried_places_go_first(self, scene: Scene) -> None:
+        """Nobody waits to ask again while another could be asked, but for a moment and once for overload."""
+        done = scene.play()
+        quick = set()
+        for number, untried in done.untried.items():
+            last = done.outcomes[number - 1]
+            if not untried or last.verdict is Verdict.CLIENT:
+                continue
+            self.assertIs(last.verdict, Verdict.BUSY)
+            self.assertTrue(0.1 <= done.pauses[number] <= 0.3)
+            self.assertNotIn(last.route.key, quick)
+            quick.add(last.route.key)
 
-    @given(ROUTES, ANY, BOUNDS)
-    def test_a_failed_provider_is_left(self, routes: list[Route], hows: list[How], bounds: Bounds) -> None:
+    @always
+    @given(SCENES)
+    def test_a_failed_provider_is_left(self, scene: Scene) -> None:
         """Another key of the same provider is asked only where it was the key that was refused."""
-        _, outcomes, _ = driven(routes, hows, bounds)
-        for at, outcome in enumerate(outcomes):
+        there = places(done := scene.play())
+        for number, outcome in enumerate(done.outcomes):
             if outcome.verdict is not Verdict.KEY:
-                self.assertNotIn(outcome.route.provider, [o.route.provider for o in outcomes[at + 1 :]])
+                tried = there[: number + 1]
+                others = [one for one in there[number + 1 :] if one not in tried]
+                self.assertNotIn(outcome.route.provider, [provider for provider, _ in others])
 
-    @given(ROUTES, ANY, BOUNDS)
-    def test_it_ends_for_a_reason(self, routes: list[Route], hows: list[How], bounds: Bounds) -> None:
-        """A series that nobody answered ends only when routes, attempts or time have run out."""
-        asked, outcomes, _ = driven(routes, hows, bounds)
-        assume(routes)
-        last = outcomes[-1]
-        dead = {o.route.provider for o in outcomes if o.verdict is not Verdict.KEY}
-        left = [r for r in routes if r.provider not in dead and not any(r is tried for tried in asked)]
-        self.assertTrue(
-            last.begun
-            or last.verdict not in FAILING
-            or not left
-            or len(asked) == bounds.attempts
-            or last.ended - 1000.0 >= bounds.seconds
+    @always
+    @given(SCENES)
+    def test_it_ends_for_a_reason(self, scene: Scene) -> None:
+        """A series without an answer goes on while there are attempts, time and places that could serve."""
+        done = scene.play()
+        if not done.outcomes:
+            return
+        last = done.outcomes[-1]
+        spent = (
+            len(done.tries) == scene.bounds.attempts or last.at.clock - at(0).clock >= scene.bounds.seconds
         )
+        if not (last.begun or last.verdict in {Verdict.OK, Verdict.CLIENT} or spent):
+            self.assertEqual(scene.stage.untried(done.outcomes, last.at), [])
 
-    @given(ROUTES, ANY, BOUNDS)
-    def test_every_attempt_is_told(self, routes: list[Route], hows: list[How], bounds: Bounds) -> None:
-        """The outcomes are those of the attempts, each once and in their order."""
-        asked, outcomes, _ = driven(routes, hows, bounds)
-        self.assertEqual([id(o.route) for o in outcomes], [id(tried) for tried in asked])
+    @always
+    @given(SCENES, st.integers(0, 8))
+    def test_nothing_is_held(self, scene: Scene, leaves: int) -> None:
+        """However a series ends, with the client leaving too, keys and breakers have back what they gave."""
+        done = scene.play(leaves)
+        self.assertEqual(scene.stage.held(), {})
+        if len(done.outcomes) == len(done.tries):
+            self.assertEqual(done.returned, tuple(done.outcomes))
 
 
-class ExampleTests(SynchronousTestCase):
-    """The same in single cases."""
+class RepeatTests(SynchronousTestCase):
+    """What holds of repeats in place, on any stage and for any script."""
 
-    def setUp(self) -> None:
-        """Have two providers, the first with two keys."""
-        self.a1, self.a2, self.b = route("a", "1"), route("a", "2"), route("b", "1")
-        self.routes = [self.a1, self.a2, self.b]
-        self.bounds = Bounds(4, 180)
+    @always
+    @given(SCENES)
+    def test_a_repeat_is_a_repeat(self, scene: Scene) -> None:
+        """What is asked a second time says so, and each time takes a pause and a part of the budget."""
+        before = scene.stage.routing.budget.left(at(0).wall)
+        done = scene.play()
+        repeats = [number for number in range(len(done.tries)) if earlier(done, number)]
+        self.assertEqual(repeats, [number for number, trying in enumerate(done.tries) if trying.repeat])
+        self.assertEqual(repeats, sorted(done.pauses))
+        self.assertEqual(scene.stage.routing.budget.left(done.over.wall), before - len(repeats))
+        if not scene.bounds.longest_wait:
+            self.assertEqual(repeats, [])
 
-    def asked(self, *hows: How, bounds: Bounds | None = None) -> list[Route]:
-        return driven(self.routes, hows, bounds or self.bounds)[0]
+    @always
+    @given(SCENES)
+    def test_nobody_comes_back_sooner_than_asked_to(self, scene: Scene) -> None:
+        """A repeat waits as long as the provider asked for, if that is no longer than is ever waited."""
+        done = scene.play()
+        for number in done.pauses:
+            last = earlier(done, number)[-1]
+            wait = last.retry_after or 0.0
+            self.assertLessEqual(wait, scene.bounds.longest_wait)
+            self.assertGreaterEqual(done.began[number].clock - last.at.clock, wait - 1e-6)
 
-    def test_a_refused_key(self) -> None:
-        """After a 429 the next key of the same provider is asked, then the next provider."""
-        asked = self.asked(How(Verdict.KEY), How(Verdict.KEY), How(Verdict.OK))
-        self.assertEqual([id(r) for r in asked], [id(self.a1), id(self.a2), id(self.b)])
+    @always
+    @given(SCENES)
+    def test_who_wants_no_repeat_gets_none(self, scene: Scene) -> None:
+        """`x-should-retry: false`, a timeout, a bad certificate and a quota that is used up are final."""
+        done = scene.play()
+        for number in done.pauses:
+            last = earlier(done, number)[-1]
+            self.assertIsNot(last.should_retry, False)
+            final = (script.SLOW, script.STALLED, script.NONE_FREE, script.NO_TLS, script.UNFIT)
+            self.assertNotIn(last.error, [how.error for how in final])
+            self.assertNotIn(last.status, {401, 402})
 
-    def test_a_broken_or_busy_provider(self) -> None:
-        """After an overload or a failure the other keys of that provider are passed over."""
-        for verdict in (Verdict.BUSY, Verdict.BROKEN):
-            self.assertEqual(self.asked(How(verdict), How(Verdict.OK)), [self.a1, self.b])
+    @always
+    @given(SCENES)
+    def test_who_asks_for_a_repeat_gets_one(self, scene: Scene) -> None:
+        """`x-should-retry: true` allows one repeat, and no more, of what would not be repeated else."""
+        done = scene.play()
+        for number in done.pauses:
+            there = [outcome.status for outcome in earlier(done, number)]
+            invited = [status for status in there if status in {400, 403, 404}]
+            self.assertLessEqual(len(invited), 1)
 
-    def test_an_answer_ends_it(self) -> None:
-        """An answer, a request that is at fault, and an answer that broke off are each the last word."""
-        for how in (How(Verdict.OK), How(Verdict.CLIENT), How(Verdict.BROKEN, begun=True)):
-            self.assertEqual(self.asked(how), [self.a1])
+    @always
+    @given(SCENES)
+    def test_what_fails_is_not_asked_twice(self, scene: Scene) -> None:
+        """A repeat goes only through a closed circuit: what keeps failing is not asked once more."""
+        done = scene.play()
+        for number in done.pauses:
+            self.assertIs(done.states[number], State.CLOSED)
 
-    def test_time_is_counted_to_the_end_of_an_attempt(self) -> None:
-        """A long attempt is not cut, but nothing begins after it once the time is up."""
-        self.assertEqual(len(self.asked(How(Verdict.KEY, seconds=180))), 1)
-        self.assertEqual(len(self.asked(How(Verdict.KEY, seconds=179.9), How(Verdict.OK))), 2)
-
-    def test_one_attempt_at_most(self) -> None:
-        """With a bound of one there is no second attempt."""
-        self.assertEqual(len(self.asked(How(Verdict.KEY), bounds=Bounds(1, 180))), 1)
-
-    def test_no_route_at_all(self) -> None:
-        """Without a route nobody is asked and there is no outcome."""
-        self.assertEqual(driven([], (), self.bounds)[:2], ([], ()))
-
-    def test_the_routes_are_not_used_up(self) -> None:
-        """What a request tries is its own affair: the list it was given stays as it was."""
-        self.asked(How(Verdict.BROKEN), How(Verdict.BROKEN))
-        self.assertEqual(len(self.routes), 3)
+    @always
+    @given(SCENES)
+    def test_overload_ends_within_eight_seconds(self, scene: Scene) -> None:
+        """A provider is asked again for overload twice at most, and within 8 s of its first refusal."""
+        done = scene.play()
+        for number in done.pauses:
+            overloads = [o for o in earlier(done, number) if o.verdict is Verdict.BUSY]
+            if overloads and earlier(done, number)[-1].verdict is Verdict.BUSY:
+                self.assertLessEqual(len(overloads), 2)
+                self.assertLessEqual(done.began[number].clock - overloads[0].at.clock, 8.0 + 1e-6)
 
 
 class MostUsefulTests(SynchronousTestCase):
@@ -186,19 +248,17 @@ class MostUsefulTests(SynchronousTestCase):
     def failed(self, *statuses: int | None) -> list[Outcome]:
         """Return outcomes: refusals by their status, None where no provider said anything."""
         return [
-            Outcome(
-                route(f"p{at}", "k"), Verdict.BROKEN, 0.0,
-                complaint=None if status is None else refusal(status),
-                error=Unreachable("connection refused") if status is None else None,
+            (script.UNREACHABLE if status is None else How(Verdict.BROKEN, status)).of(
+                Route(f"p{number}", Key("k"), OPUS), at(0)
             )
-            for at, status in enumerate(statuses)
-        ]  # fmt: skip
+            for number, status in enumerate(statuses)
+        ]
 
     def chosen(self, *statuses: int | None) -> int | None:
         """Return the place of the one that is chosen."""
         failures = self.failed(*statuses)
         found = most_useful(failures)
-        return None if found is None else next(at for at, o in enumerate(failures) if o is found)
+        return None if found is None else next(n for n, outcome in enumerate(failures) if outcome is found)
 
     def test_the_order(self) -> None:
         """The last 429, else the last 401 or 403, else the last 404, else the last refusal."""
@@ -215,23 +275,12 @@ class MostUsefulTests(SynchronousTestCase):
         self.assertIsNone(self.chosen(None, None))
         self.assertIsNone(self.chosen())
 
+    @settings(max_examples=50)
     @given(st.lists(st.sampled_from([None, 401, 402, 403, 404, 408, 429, 500, 503, 529]), max_size=6))
     def test_nothing_better_is_passed_over(self, statuses: list[int | None]) -> None:
         """Whatever failed how, nothing of a higher rank, and nothing later of the same, is passed over."""
         ranks = {429: 3, 401: 2, 403: 2, 404: 1}
         best = max(
-            ((ranks.get(s, 0), at) for at, s in enumerate(statuses) if s is not None), default=(None, None)
+            ((ranks.get(s, 0), n) for n, s in enumerate(statuses) if s is not None), default=(None, None)
         )
         self.assertEqual(self.chosen(*statuses), best[1])
-
-
-class ReasonTests(SynchronousTestCase):
-    """Why an attempt ended, in the log."""
-
-    def test_reasons(self) -> None:
-        """A refusal is told by status and type, a failure by its words, the rest by its verdict."""
-        where = route("a", "1")
-        refused = Outcome(where, Verdict.KEY, 0.0, complaint=refusal(429, "rate_limit_error"))
-        self.assertEqual(refused.reason, "429 rate_limit_error")
-        self.assertEqual(Outcome(where, Verdict.BROKEN, 0.0, error=Broken("not HTTP")).reason, "not HTTP")
-        self.assertEqual(Outcome(where, Verdict.OK, 0.0).reason, "ok")

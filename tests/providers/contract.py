@@ -358,9 +358,18 @@ class TranslatorContract(Base):
         self.assertEqual(json.loads(translator.error_data)["error"]["type"], "t")
         self.assertEqual(translator.stage, Stage.NOTHING)
 
-    @each(st.sampled_from([1, 3, 5]), st.data())
+    @each(st.data())
+    def test_an_error_before_content(self, data: st.DataObject) -> None:
+        """An error right after message_start is as good as the first: somebody else may still answer."""
+        begun = STREAM.split(b"\n\n")[0] + b"\n\n"
+        error = b'event: error\ndata: {"type":"error","error":{"type":"one","message":"m"}}\n\n'
+        translator = self.translator()
+        fed(translator, data.draw(CUT(begun + error)))
+        self.assertTrue(translator.error_first)
+
+    @each(st.sampled_from([3, 5]), st.data())
     def test_an_error_later(self, events: int, data: st.DataObject) -> None:
-        """An error after the answer began is told, but not as the first; a second one changes nothing."""
+        """An error after content is told, but not as the first; a second one changes nothing."""
         begun = b"".join(part + b"\n\n" for part in STREAM.split(b"\n\n")[:events])
         error = b'event: error\ndata: {"type":"error","error":{"type":"%s","message":"m"}}\n\n'
         translator = self.translator()

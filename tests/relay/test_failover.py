@@ -9,7 +9,7 @@ from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
 from ccrelay.wire.error_json import kind_of
 from tests.network import Answer, sse
-from tests.stack import KEY, Stack, body
+from tests.stack import KEY, Plain, Stack, body
 
 SECOND = "sk-test-fedcba9876543210"
 ONE_KEY = [{"key": KEY, "name": "first"}]
@@ -77,7 +77,7 @@ class StatusTests(SynchronousTestCase):
     def test_one_provider(self) -> None:
         """Where nobody else is there, the refusal passes byte for byte, with the fields clients go by."""
         for status, _, asked, case in self.each():
-            stack = Stack(self, {"a": [refusal(status)]}, keys=ONE_KEY)
+            stack = Plain(self, {"a": [refusal(status)]}, keys=ONE_KEY)
             self.assert_passed_on(stack, stack.ask(asked), status, case)
             self.assertEqual(attempts(stack), ["a/first"], case)
             self.assertEqual([line["message"] for line in stack.logged], ["attempt failed", "request"])
@@ -85,7 +85,7 @@ class StatusTests(SynchronousTestCase):
     def test_two_providers(self) -> None:
         """What another provider may do better goes there; the client never learns of the failure."""
         for status, following, asked, case in self.each():
-            stack = Stack(self, {"a": [refusal(status)], "b": [Says("from b")]}, keys=ONE_KEY)
+            stack = Plain(self, {"a": [refusal(status)], "b": [Says("from b")]}, keys=ONE_KEY)
             answer = stack.ask(asked)
             if following == "nobody":
                 self.assert_passed_on(stack, answer, status, case)
@@ -99,7 +99,7 @@ class StatusTests(SynchronousTestCase):
     def test_two_keys(self) -> None:
         """Only what is the key's fault is tried with the same provider's next key."""
         for status, following, asked, case in self.each():
-            stack = Stack(self, {"a": [refusal(status), Says("from a")]}, keys=TWO_KEYS)
+            stack = Plain(self, {"a": [refusal(status), Says("from a")]}, keys=TWO_KEYS)
             answer = stack.ask(asked)
             shown = [asked.header("x-api-key") for asked in stack.asked("a")]
             if following == "key":
@@ -117,7 +117,7 @@ class StatusTests(SynchronousTestCase):
             "key": ["a/first", "a/second", "b/first"],
         }
         for status, following, asked, case in self.each():
-            stack = Stack(self, {"a": [refusal(status)], "b": [Says("from b")]}, keys=TWO_KEYS)
+            stack = Plain(self, {"a": [refusal(status)], "b": [Says("from b")]}, keys=TWO_KEYS)
             answer = stack.ask(asked)
             self.assertEqual(attempts(stack), expected[following], case)
             self.assertEqual(answer.status, status if following == "nobody" else 200, case)
@@ -132,7 +132,7 @@ class WordsTests(SynchronousTestCase):
             page = Sends(
                 b"<html>Bad gateway at 10.1.2.3</html>", status=502, headers=((b"retry-after", b"3"),)
             )
-            stack = Stack(self, {"a": [page]})
+            stack = Plain(self, {"a": [page]})
             answer = stack.ask(body(stream=stream))
             said = json.loads(answer.body)
             self.assertEqual((answer.status, answer.headers["content-type"]), (502, "application/json"))
@@ -148,7 +148,7 @@ class WordsTests(SynchronousTestCase):
             b'{"error":{"message":"No such thing"}}', b'{"error":"No such thing"}',
             b'{"message":"No such thing"}', b'[{"error":{"code":7,"message":"No such thing"}}]',
         ):  # fmt: skip
-            stack = Stack(self, {"a": [Refuses(422, body=shape)]})
+            stack = Plain(self, {"a": [Refuses(422, body=shape)]})
             answer = stack.ask()
             self.assertEqual(answer.status, 422)
             error = {"type": "invalid_request_error", "message": "No such thing"}
@@ -157,7 +157,7 @@ class WordsTests(SynchronousTestCase):
     def test_no_words(self) -> None:
         """A refusal without a body is put into words as well."""
         for status in (403, 429, 503, 529):
-            stack = Stack(self, {"a": [Sends(b"", "", status)]})
+            stack = Plain(self, {"a": [Sends(b"", "", status)]})
             answer = stack.ask()
             self.assertEqual(answer.status, status)
             error = json.loads(answer.body)["error"]
@@ -166,7 +166,7 @@ class WordsTests(SynchronousTestCase):
 
     def test_a_long_body(self) -> None:
         """Of an endless refusal no more than 64 KiB is read, and its status is passed on."""
-        stack = Stack(self, {"a": [Sends(b"x" * 3_000_000, "text/plain", 500)]})
+        stack = Plain(self, {"a": [Sends(b"x" * 3_000_000, "text/plain", 500)]})
         answer = stack.ask()
         self.assertEqual(answer.status, 500)
         self.assertLess(len(answer.body), 1000)
@@ -179,7 +179,7 @@ class NotFoundTests(SynchronousTestCase):
 
     def test_mapped(self) -> None:
         """Where the model was mapped the mapping is to blame: the next provider is asked."""
-        stack = Stack(self, {"a": [refusal(404)], "b": [Says("from b")]}, self.MAPPED)
+        stack = Plain(self, {"a": [refusal(404)], "b": [Says("from b")]}, self.MAPPED)
         self.assertEqual(text(stack.ask()), "from b")
         self.assertEqual([asked.model for asked in (*stack.asked("a"), *stack.asked("b"))],
                          ["their-own-name", "claude-sonnet-4-5"])  # fmt: skip
@@ -187,7 +187,7 @@ class NotFoundTests(SynchronousTestCase):
 
     def test_mapped_without_another(self) -> None:
         """Where nobody else is there the provider's own 404 is the answer."""
-        stack = Stack(self, {"a": [refusal(404)]}, self.MAPPED)
+        stack = Plain(self, {"a": [refusal(404)]}, self.MAPPED)
         answer = stack.ask(body(stream=True))
         self.assertEqual((answer.status, answer.body), (404, words(404)))
 
@@ -200,7 +200,7 @@ class RedirectTests(SynchronousTestCase):
         for status in (300, 301, 302, 303, 304, 307, 308):
             for stream in (False, True):
                 away = Sends(b"", "", status, ((b"location", b"http://user:secret@thief/v1/messages"),))
-                stack = Stack(self, {"a": [away]})
+                stack = Plain(self, {"a": [away]})
                 thief = Simulator(stack.clock, script=Script([Says("yours")]))
                 stack.network.listen("thief", thief.site)
                 answer = stack.ask(body(stream=stream))
@@ -213,7 +213,7 @@ class RedirectTests(SynchronousTestCase):
 
     def test_the_next_provider(self) -> None:
         """A provider that redirects has failed."""
-        stack = Stack(self, {"a": [Sends(b"", "", 307)], "b": [Says("from b")]})
+        stack = Plain(self, {"a": [Sends(b"", "", 307)], "b": [Says("from b")]})
         self.assertEqual(text(stack.ask()), "from b")
         self.assertEqual(stack.logged[0]["status"], 307)
 
@@ -225,7 +225,7 @@ class RowTests(SynchronousTestCase):
         """One failure after the other is passed over until somebody answers; the client sees that alone."""
         acts = {"a": [refusal(429)], "b": [refusal(529)], "c": [Sends(b"<html>")], "d": [Says("from d")]}
         for stream in (False, True):
-            stack = Stack(self, acts)
+            stack = Plain(self, acts)
             answer = stack.ask(body(stream=stream))
             self.assertEqual((answer.status, text(answer)), (200, "from d"))
             verdicts = [attempt.verdict.value for attempt in stack.told.attempts]
@@ -234,5 +234,5 @@ class RowTests(SynchronousTestCase):
 
     def test_one_request_after_another(self) -> None:
         """What failed for one request is asked again by the next: nothing is held against a provider."""
-        stack = Stack(self, {"a": [refusal(500), refusal(529), Says("from a")], "b": [Says("from b")]})
+        stack = Plain(self, {"a": [refusal(500), refusal(529), Says("from a")], "b": [Says("from b")]})
         self.assertEqual([text(stack.ask()) for _ in range(3)], ["from b", "from b", "from a"])

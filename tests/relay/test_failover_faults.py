@@ -16,7 +16,7 @@ from ccrelay.simulator.steps import Chunk, Cut, Hang, Head, Raw, Reset
 from ccrelay.upstream.tls import TrustPolicy
 from tests.network import Network, http_request, sse
 from tests.relay.test_failover import attempts, text
-from tests.stack import HEADERS, Stack, body
+from tests.stack import HEADERS, Plain, Stack, body
 
 QUIET = {"server": {"ping_interval_ms": 0}}
 """Without pings a stream's answer is a plain one until there is an event to send."""
@@ -77,7 +77,7 @@ class FaultTests(SynchronousTestCase):
         """
         for stream in kinds:
             for others in ({}, {"b": [Says("from b")]}):
-                stack = Stack(self, {"a": [act], **others}, QUIET)
+                stack = Plain(self, {"a": [act], **others}, QUIET)
                 if spoil is not None:
                     spoil(stack)
                 peer = stack.send(body(stream=stream))
@@ -114,7 +114,7 @@ class FaultTests(SynchronousTestCase):
 
     def test_blackhole_within_the_time(self) -> None:
         """Until then nothing is given up."""
-        stack = Stack(self, {"a": [Says("x")], "b": [Says("from b")]}, connect_timeout_ms=4000)
+        stack = Plain(self, {"a": [Says("x")], "b": [Says("from b")]}, connect_timeout_ms=4000)
         stack.network.blackhole("a")
         peer = stack.send(body())
         stack.go(3.9)
@@ -131,7 +131,7 @@ class FaultTests(SynchronousTestCase):
         """The connection is lost between head and body: nothing was said yet."""
         for how in ("reset", "cut"):
             for stream in (False, True):
-                stack = Stack(self, {"a": [Breaks(after_events=0, how=how)], "b": [Says("from b")]})
+                stack = Plain(self, {"a": [Breaks(after_events=0, how=how)], "b": [Says("from b")]})
                 self.assertEqual(text(stack.ask(body(stream=stream), 1)), "from b")
                 self.assertEqual(
                     stack.told.attempts[0].reason, "the connection was lost in the middle of the answer"
@@ -152,7 +152,7 @@ class FaultTests(SynchronousTestCase):
 
     def test_without_tls(self) -> None:
         """The base_url says https, and what listens there does not: no key is sent in the clear."""
-        stack = Stack(self, {"a": [Says("never said")]}, base_url="https://a")
+        stack = Plain(self, {"a": [Says("never said")]}, base_url="https://a")
         stack.network.endpointForURI = _OverTLS(stack.network).endpointForURI
         stack.network.listen("a", Factory.forProtocol(_Greets))
         answer = stack.ask()
@@ -167,7 +167,7 @@ class FaultTests(SynchronousTestCase):
 
     def test_silence_before_an_answer(self) -> None:
         """For an answer that is not streamed the whole of server.timeout_ms may pass; then it is too late."""
-        stack = Stack(self, {"a": [Stalls(before_head=True)], "b": [Says("from b")]})
+        stack = Plain(self, {"a": [Stalls(before_head=True)], "b": [Says("from b")]})
         peer = stack.send(body())
         stack.go(599)
         self.assertFalse(stack.answer(peer).complete)
@@ -178,7 +178,7 @@ class FaultTests(SynchronousTestCase):
 
     def test_silence_told_as_an_event(self) -> None:
         """With pings the head of a stream is out by then: the failure is an event of it."""
-        stack = Stack(self, {"a": [Stalls(before_head=True)]})
+        stack = Plain(self, {"a": [Stalls(before_head=True)]})
         answer = stack.ask(body(stream=True), 121)
         events = sse(answer.body)
         self.assertEqual({name for name, _ in events[:-1]}, {"ping"})
@@ -187,7 +187,7 @@ class FaultTests(SynchronousTestCase):
 
     def test_a_kept_connection_found_dead(self) -> None:
         """A kept connection that the provider has closed meanwhile is no failure: a new one is made."""
-        stack = Stack(self, {"a": [Says("one"), Breaks(after_events=None, how="cut"), Says("two")]})
+        stack = Plain(self, {"a": [Says("one"), Breaks(after_events=None, how="cut"), Says("two")]})
         self.assertEqual([text(stack.ask()) for _ in range(2)], ["one", "two"])
         self.assertEqual([attempt.verdict.value for attempt in stack.told.attempts], ["ok", "ok"])
 
@@ -199,7 +199,7 @@ class RefusalTests(SynchronousTestCase):
         """The words of a refusal are waited for 10 s, and no longer."""
         head = Head(429, ((b"content-type", b"application/json"), (b"retry-after", b"9")), 500)
         for script in ((head, Hang()), (head, Chunk(b'{"type":"er'), Hang())):
-            stack = Stack(self, {"a": [Plays(script)]})
+            stack = Plain(self, {"a": [Plays(script)]})
             peer = stack.send(body())
             stack.go(9.9)
             self.assertFalse(stack.answer(peer).complete)
@@ -212,13 +212,13 @@ class RefusalTests(SynchronousTestCase):
         """A refusal whose words were cut short is a refusal all the same."""
         for how in ("reset", "cut"):
             broken = Breaks(act=Refuses(529, "x" * 1000), how=how)
-            stack = Stack(self, {"a": [broken], "b": [Says("from b")]})
+            stack = Plain(self, {"a": [broken], "b": [Says("from b")]})
             self.assertEqual(text(stack.ask()), "from b")
             self.assertEqual(stack.told.attempts[0].verdict.value, "busy")
 
     def test_connections_after_a_refusal(self) -> None:
         """A refusal that was read whole leaves its connection fit for the next request."""
-        stack = Stack(self, {"a": [Refuses(429), Says("x")]})
+        stack = Plain(self, {"a": [Refuses(429), Says("x")]})
         stack.send(http_request("GET", "/health", HEADERS))
         for _ in range(2):
             stack.ask()

@@ -11,7 +11,7 @@ from ccrelay.relay.exchange import Exchange
 from ccrelay.relay.in_flight import InFlight
 from ccrelay.simulator.acts import Refuses, Says
 from ccrelay.simulator.faults import Breaks, Stalls
-from tests.stack import Stack, body
+from tests.stack import Plain, body
 
 
 def exchange(name: str = "req_test") -> Exchange:
@@ -104,7 +104,7 @@ class FullTests(SynchronousTestCase):
 
     def test_full(self) -> None:
         """The request that is one too many gets 503 and a time at once; those being served notice nothing."""
-        stack = Stack(self, {"a": [Says("one two three", pace=1)]}, self.ONE)
+        stack = Plain(self, {"a": [Says("one two three", pace=1)]}, self.ONE)
         running = stack.send(body(stream=True))
         for content in (body(), body(stream=True)):
             answer = stack.ask(content)
@@ -124,7 +124,7 @@ class FullTests(SynchronousTestCase):
             Says("x"), Refuses(400), Refuses(500), Breaks(after_events=None), Breaks(after_events=4),
             Stalls(after_events=4, seconds=400), Says("x"),
         ]  # fmt: skip
-        stack = Stack(self, {"a": acts}, self.ONE)
+        stack = Plain(self, {"a": acts}, self.ONE)
         for content in [b"{", b"[]", *[body(stream=True)] * len(acts)]:
             self.assertNotIn(b"max_concurrent", stack.ask(content, 500).body)
             self.assertEqual(len(stack.in_flight), 0)
@@ -133,7 +133,7 @@ class FullTests(SynchronousTestCase):
 
     def test_given_back_by_clients_that_leave(self) -> None:
         """A client that leaves gives its slot back at once."""
-        stack = Stack(self, {"a": [Stalls(before_head=True), Stalls(after_events=2), Says("x")]}, self.ONE)
+        stack = Plain(self, {"a": [Stalls(before_head=True), Stalls(after_events=2), Says("x")]}, self.ONE)
         for leave in ("hang_up", "reset"):
             peer = stack.send(body(stream=True))
             self.assertEqual(len(stack.in_flight), 1)

@@ -8,7 +8,7 @@ from ccrelay.simulator.acts import Refuses, Says, Sends, Streams
 from ccrelay.simulator.faults import Breaks, Errs, Gzips, Stalls
 from ccrelay.simulator.steps import Hang, Wait
 from tests.network import http_request, sse
-from tests.stack import HEADERS, Stack, body
+from tests.stack import HEADERS, Plain, body
 
 START = (
     b"event: message_start\r\n"
@@ -30,7 +30,7 @@ class PaceTests(SynchronousTestCase):
 
     def test_each_event_at_its_time(self) -> None:
         """Every event is passed on the moment it arrives, never in lumps."""
-        stack = Stack(self, {"a": [Says("one two three four", pace=0.5, pieces=4)]})
+        stack = Plain(self, {"a": [Says("one two three four", pace=0.5, pieces=4)]})
         peer = stack.send(body(stream=True))
         sent = stack.clock.seconds()
         stack.go(10)
@@ -41,7 +41,7 @@ class PaceTests(SynchronousTestCase):
 
     def test_the_head_goes_out_with_the_first_event(self) -> None:
         """Nothing is held back: the client has the first event before the second exists."""
-        stack = Stack(
+        stack = Plain(
             self, {"a": [Streams([START, Wait(60), DELTA, END])]}, {"server": {"ping_interval_ms": 0}}
         )
         peer = stack.send(body(stream=True))
@@ -52,7 +52,7 @@ class PaceTests(SynchronousTestCase):
 
     def test_head_of_a_stream(self) -> None:
         """A stream's head says that it is one, and keeps proxies from holding it back."""
-        stack = Stack(
+        stack = Plain(
             self, {"a": [Says("x", headers=((b"anthropic-new-thing", b"1"), (b"set-cookie", b"a=b")))]}
         )
         answer = stack.ask(body(stream=True))
@@ -74,13 +74,13 @@ class FidelityTests(SynchronousTestCase):
         whole = START + ODD + DELTA + END
         for size in (1, 7, 64, len(whole)):
             pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
-            stack = Stack(self, {"a": [Streams(pieces)]})
+            stack = Plain(self, {"a": [Streams(pieces)]})
             self.assertEqual(stack.ask(body(stream=True), 1).body, whole)
             self.assertEqual(stack.why, "complete")
 
     def test_only_whole_events(self) -> None:
         """An unfinished event waits for its blank line."""
-        stack = Stack(self, {"a": [Streams([START + DELTA[:20], Wait(1), DELTA[20:] + END])]})
+        stack = Plain(self, {"a": [Streams([START + DELTA[:20], Wait(1), DELTA[20:] + END])]})
         peer = stack.send(body(stream=True))
         self.assertEqual(stack.answer(peer).body, START)
         stack.go(2)
@@ -93,7 +93,7 @@ class FidelityTests(SynchronousTestCase):
             + b"x" * 300_000
             + b'"}\n\n'
         )
-        stack = Stack(self, {"a": [Streams([START, long[:200_000], Wait(1), long[200_000:], END])]})
+        stack = Plain(self, {"a": [Streams([START, long[:200_000], Wait(1), long[200_000:], END])]})
         peer = stack.send(body(stream=True))
         self.assertGreater(len(stack.answer(peer).body), 100_000)
         stack.go(5)
@@ -101,7 +101,7 @@ class FidelityTests(SynchronousTestCase):
 
     def test_gzip_is_decoded(self) -> None:
         """Plain bytes are asked for; a provider that compresses all the same is understood."""
-        stack = Stack(self, {"a": [Gzips(Streams([START, DELTA, END]))]})
+        stack = Plain(self, {"a": [Gzips(Streams([START, DELTA, END]))]})
         answer = stack.ask(body(stream=True), 1)
         self.assertEqual(answer.body, START + DELTA + END)
         self.assertNotIn("content-encoding", answer.headers)
@@ -109,7 +109,7 @@ class FidelityTests(SynchronousTestCase):
 
     def test_usage_is_read_on_the_way(self) -> None:
         """The log tells what a stream cost."""
-        stack = Stack(self, {"a": [Streams([START, DELTA, END])]})
+        stack = Plain(self, {"a": [Streams([START, DELTA, END])]})
         stack.ask(body(stream=True), 1)
         line = stack.logged[-1]
         self.assertEqual((line["input_tokens"], line["output_tokens"], line["ended"]), (7, 9, "complete"))
@@ -120,7 +120,7 @@ class EndTests(SynchronousTestCase):
 
     def assert_lost(self, act: object, kind: str = "api_error", seconds: float = 1) -> None:
         """Assert that a stream broken after some events ends with an error event."""
-        stack = Stack(self, {"a": [act], "b": [Says("never asked")]})
+        stack = Plain(self, {"a": [act], "b": [Says("never asked")]})
         peer = stack.send(body(stream=True))
         stack.go(seconds)
         answer = stack.answer(peer)
@@ -153,7 +153,7 @@ class EndTests(SynchronousTestCase):
 
     def test_unfinished_tail_is_dropped(self) -> None:
         """Of an event that was cut in two the client sees nothing."""
-        stack = Stack(self, {"a": [Streams([START, DELTA, DELTA[:30]])]})
+        stack = Plain(self, {"a": [Streams([START, DELTA, DELTA[:30]])]})
         answer = stack.ask(body(stream=True), 1)
         self.assertEqual(
             [name for name, _ in sse(answer.body)], ["message_start", "content_block_delta", "error"]
@@ -161,7 +161,7 @@ class EndTests(SynchronousTestCase):
 
     def test_cut_within_a_long_event_aborts(self) -> None:
         """Where a piece of an event has gone out, the connection is cut: nothing fits into it."""
-        stack = Stack(self, {"a": [Streams([START, DELTA[:40] + b"x" * 100_000])]})
+        stack = Plain(self, {"a": [Streams([START, DELTA[:40] + b"x" * 100_000])]})
         peer = stack.send(body(stream=True))
         stack.go(1)
         self.assertTrue(peer.closed)
@@ -170,7 +170,7 @@ class EndTests(SynchronousTestCase):
 
     def test_error_event_of_the_provider(self) -> None:
         """What a provider itself says in the middle of a stream goes on byte for byte, and ends it."""
-        stack = Stack(self, {"a": [Errs(kind="overloaded_error", message="Too busy", after_events=4)]})
+        stack = Plain(self, {"a": [Errs(kind="overloaded_error", message="Too busy", after_events=4)]})
         answer = stack.ask(body(stream=True), 3)
         events = sse(answer.body)
         self.assertEqual((events[-1][0], events[-1][1]["error"]["message"]), ("error", "Too busy"))
@@ -180,7 +180,7 @@ class EndTests(SynchronousTestCase):
 
     def test_provider_that_never_closes(self) -> None:
         """After message_stop nothing is waited for longer than two seconds."""
-        stack = Stack(self, {"a": [Streams([START, DELTA, END, Hang()])]})
+        stack = Plain(self, {"a": [Streams([START, DELTA, END, Hang()])]})
         peer = stack.send(body(stream=True))
         self.assertFalse(stack.answer(peer).complete)
         stack.go(2.1)
@@ -193,7 +193,7 @@ class BeforeContentTests(SynchronousTestCase):
 
     def test_error_first(self) -> None:
         """A 200 whose first event is an error fails over like a 529."""
-        stack = Stack(self, {"a": [Errs(after_events=0)], "b": [Says("from b")]})
+        stack = Plain(self, {"a": [Errs(after_events=0)], "b": [Says("from b")]})
         answer = stack.ask(body(stream=True), 1)
         self.assertIn(b"from b", answer.body)
         self.assertEqual([name for name, _ in sse(answer.body)].count("error"), 0)
@@ -201,27 +201,27 @@ class BeforeContentTests(SynchronousTestCase):
 
     def test_error_first_everywhere(self) -> None:
         """Where everybody is overloaded the client gets a 529, not a broken stream and not a 500."""
-        stack = Stack(self, {"a": [Errs(after_events=0)], "b": [Errs(after_events=0)]})
+        stack = Plain(self, {"a": [Errs(after_events=0)], "b": [Errs(after_events=0)]})
         answer = stack.ask(body(stream=True), 1)
         self.assertEqual(answer.status, 529)
         self.assertEqual(json.loads(answer.body)["error"]["type"], "overloaded_error")
 
     def test_empty_stream(self) -> None:
         """An event stream without an event fails over."""
-        stack = Stack(self, {"a": [Streams([])], "b": [Says("from b")]})
+        stack = Plain(self, {"a": [Streams([])], "b": [Says("from b")]})
         self.assertIn(b"from b", stack.ask(body(stream=True), 1).body)
 
     def test_not_a_stream(self) -> None:
         """HTML, JSON, garbage or nothing where a stream was asked for fails over."""
         for content, media in ((b"<html>", "text/html"), (b"{}", "application/json"), (b"", "text/plain")):
-            stack = Stack(self, {"a": [Sends(content, media)], "b": [Says("from b")]})
+            stack = Plain(self, {"a": [Sends(content, media)], "b": [Says("from b")]})
             self.assertIn(b"from b", stack.ask(body(stream=True), 1).body)
             self.assertIn("not an event stream", stack.told.attempts[0].reason)
 
     def test_ping_then_death_fails_over(self) -> None:
         """A provider that only pinged before it died has said nothing: the next one is asked."""
         ping = b'event: ping\ndata: {"type":"ping"}\n\n'
-        stack = Stack(self, {"a": [Streams([ping, Wait(1)])], "b": [Says("from b")]})
+        stack = Plain(self, {"a": [Streams([ping, Wait(1)])], "b": [Says("from b")]})
         answer = stack.ask(body(stream=True), 3)
         names = [name for name, _ in sse(answer.body)]
         self.assertEqual((names[:2], names[-1]), (["ping", "message_start"], "message_stop"))
@@ -233,7 +233,7 @@ class PingTests(SynchronousTestCase):
 
     def test_silence_in_the_middle(self) -> None:
         """After ping_interval_ms without a byte the client gets a ping, and again after that."""
-        stack = Stack(self, {"a": [Streams([START, Wait(50), DELTA, END])]})
+        stack = Plain(self, {"a": [Streams([START, Wait(50), DELTA, END])]})
         answer = stack.ask(body(stream=True), 60)
         names = [name for name, _ in sse(answer.body)]
         self.assertEqual(
@@ -243,7 +243,7 @@ class PingTests(SynchronousTestCase):
 
     def test_silence_before_the_head(self) -> None:
         """A stream whose provider has not answered gets its head and pings all the same."""
-        stack = Stack(self, {"a": [Stalls(before_head=True, seconds=40, act=Says("late"))]})
+        stack = Plain(self, {"a": [Stalls(before_head=True, seconds=40, act=Says("late"))]})
         peer = stack.send(body(stream=True))
         stack.go(16)
         answer = stack.answer(peer)
@@ -255,7 +255,7 @@ class PingTests(SynchronousTestCase):
 
     def test_failing_over_after_pings(self) -> None:
         """After an early head the next provider may still be asked; the client sees one message."""
-        stack = Stack(
+        stack = Plain(
             self,
             {"a": [Stalls(before_head=True)], "b": [Says("from b")]},
             {"providers": {"a": {"first_byte_timeout_ms": 20_000}}},
@@ -267,7 +267,7 @@ class PingTests(SynchronousTestCase):
     def test_failure_after_pings(self) -> None:
         """After an early head a failure of all becomes an error event with the provider's own words."""
         late = Stalls(before_head=True, seconds=20, act=Refuses(429, "Slow down please"))
-        stack = Stack(self, {"a": [late]})
+        stack = Plain(self, {"a": [late]})
         answer = stack.ask(body(stream=True), 25)
         events = sse(answer.body)
         self.assertEqual([name for name, _ in events], ["ping", "error"])
@@ -277,13 +277,13 @@ class PingTests(SynchronousTestCase):
     def test_no_ping_within_an_event(self) -> None:
         """Nothing is written between the pieces of one event."""
         long = b'event: content_block_delta\ndata: {"x":"' + b"x" * 100_000 + b'"}\n\n'
-        stack = Stack(self, {"a": [Streams([START, long[:90_000], Wait(40), long[90_000:], END])]})
+        stack = Plain(self, {"a": [Streams([START, long[:90_000], Wait(40), long[90_000:], END])]})
         answer = stack.ask(body(stream=True), 60)
         self.assertEqual(answer.body, START + long + END)
 
     def test_no_pings_where_none_are_wanted(self) -> None:
         """ping_interval_ms: 0 means never."""
-        stack = Stack(self, {"a": [Streams([START, Wait(100), END])]}, {"server": {"ping_interval_ms": 0}})
+        stack = Plain(self, {"a": [Streams([START, Wait(100), END])]}, {"server": {"ping_interval_ms": 0}})
         self.assertNotIn(b"ping", stack.ask(body(stream=True), 120).body)
 
 
@@ -292,7 +292,7 @@ class LeavingTests(SynchronousTestCase):
 
     def test_a_client_that_leaves(self) -> None:
         """A client that goes away ends the provider's work at once; it is no failure of the provider's."""
-        stack = Stack(self, {"a": [Says("x" * 500, pace=1)]})
+        stack = Plain(self, {"a": [Says("x" * 500, pace=1)]})
         peer = stack.send(body(stream=True))
         stack.go(3)
         peer.hang_up()
@@ -306,7 +306,7 @@ class LeavingTests(SynchronousTestCase):
     def test_a_client_that_leaves_before_the_head(self) -> None:
         """So it is while the provider has not answered yet."""
         for gone in ("hang_up", "reset"):
-            stack = Stack(self, {"a": [Stalls(before_head=True)]})
+            stack = Plain(self, {"a": [Stalls(before_head=True)]})
             peer = stack.send(body(stream=True))
             getattr(peer, gone)()
             stack.go(0.1)
@@ -315,7 +315,7 @@ class LeavingTests(SynchronousTestCase):
 
     def test_no_next_attempt_for_nobody(self) -> None:
         """Nobody else is asked for a client that has left."""
-        stack = Stack(self, {"a": [Stalls(before_head=True)], "b": [Says("x")]})
+        stack = Plain(self, {"a": [Stalls(before_head=True)], "b": [Says("x")]})
         peer = stack.send(body())
         peer.reset()
         stack.go(1000)
@@ -328,7 +328,7 @@ class BackpressureTests(SynchronousTestCase):
     def test_memory_is_bounded(self) -> None:
         """However much a provider sends, what a stream holds stays under 256 KiB."""
         delta = b"event: content_block_delta\ndata: " + b"x" * 8000 + b"\n\n"
-        stack = Stack(
+        stack = Plain(
             self, {"a": [Streams([START, *[delta] * 1000, END])]}, {"server": {"ping_interval_ms": 0}}
         )
         peer = stack.connect()
@@ -347,7 +347,7 @@ class BackpressureTests(SynchronousTestCase):
     def test_a_reader_that_never_reads(self) -> None:
         """A client that takes nothing for idle_timeout_ms is cut off; the provider is not to blame."""
         delta = b"event: content_block_delta\ndata: " + b"x" * 8000 + b"\n\n"
-        stack = Stack(self, {"a": [Streams([START, *[delta] * 1000, END])]})
+        stack = Plain(self, {"a": [Streams([START, *[delta] * 1000, END])]})
         slow = stack.connect()
         slow.pause()
 
@@ -364,7 +364,7 @@ class WholeTests(SynchronousTestCase):
     def test_bytes_are_unchanged(self) -> None:
         """A whole message reaches the client byte for byte, with its length."""
         message = b'{ "type":"message", "content":[], "n":12345678901234567890,"usage":{"input_tokens":3} }\n'
-        stack = Stack(self, {"a": [Sends(message, "application/json")]})
+        stack = Plain(self, {"a": [Sends(message, "application/json")]})
         answer = stack.ask()
         self.assertEqual(answer.body, message)
         self.assertEqual(answer.headers["content-length"], str(len(message)))
@@ -373,7 +373,7 @@ class WholeTests(SynchronousTestCase):
     def test_cut_short(self) -> None:
         """A whole answer that was cut short is nobody's answer: the next provider is asked."""
         for how in ("reset", "cut"):
-            stack = Stack(self, {"a": [Breaks(after_events=2, how=how)], "b": [Says("from b")]})
+            stack = Plain(self, {"a": [Breaks(after_events=2, how=how)], "b": [Says("from b")]})
             self.assertIn(b"from b", stack.ask(seconds=1).body)
 
     def test_not_a_message(self) -> None:
@@ -383,9 +383,9 @@ class WholeTests(SynchronousTestCase):
             (b"", "application/json"),
             (b'{"a":1}', "application/json"),
         ):
-            stack = Stack(self, {"a": [Sends(content, media)], "b": [Says("from b")]})
+            stack = Plain(self, {"a": [Sends(content, media)], "b": [Says("from b")]})
             self.assertIn(b"from b", stack.ask(seconds=1).body)
-        stack = Stack(self, {"a": [Sends(b"", "application/json")]})
+        stack = Plain(self, {"a": [Sends(b"", "application/json")]})
         answer = stack.ask(seconds=1)
         self.assertEqual(answer.status, 502)
         self.assertIn(
@@ -395,14 +395,14 @@ class WholeTests(SynchronousTestCase):
     def test_too_late(self) -> None:
         """server.timeout_ms bounds the whole of an answer that is not streamed."""
         for act in (Stalls(before_head=True), Stalls(after_events=1)):
-            stack = Stack(self, {"a": [act]}, {"server": {"timeout_ms": 30_000}})
+            stack = Plain(self, {"a": [act]}, {"server": {"timeout_ms": 30_000}})
             answer = stack.ask(seconds=31)
             self.assertEqual(answer.status, 504)
             self.assertEqual(json.loads(answer.body)["error"]["type"], "timeout_error")
 
     def test_keep_alive(self) -> None:
         """A client's next request on the same connection is served as well, and the provider's is reused."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         peer = stack.connect()
         for _ in range(3):
             peer.send(http_request("POST", "/v1/messages", HEADERS, body(stream=True)))

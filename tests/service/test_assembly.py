@@ -42,16 +42,17 @@ class UpstreamsTests(SynchronousTestCase):
         """A key is called what the operator calls it, else by its last four characters."""
         keys = [{"key": KEY, "name": "work", "priority": 3}, {"key": "sk-test-another-0000"}]
         (made,) = upstreams(OWN | {"keys": keys}).listed
-        self.assertEqual([(key.name, key.priority) for key in made.keys], [("work", 3), ("…0000", 1)])
-        self.assertEqual([key.secret.reveal() for key in made.keys], [KEY, "sk-test-another-0000"])
+        made_keys = made.backend.pool.keys
+        self.assertEqual([(key.name, key.priority) for key in made_keys], [("work", 3), ("…0000", 1)])
+        self.assertEqual([key.secret.reveal() for key in made_keys], [KEY, "sk-test-another-0000"])
         self.assertNotIn(KEY, repr(made))
 
     def test_without_keys(self) -> None:
         """A provider that wants none counts as one key; one that only passes tokens on has none."""
         (ollama,) = upstreams({"name": "o", "type": "ollama"}).listed
-        self.assertEqual([(key.name, key.secret) for key in ollama.keys], [("-", None)])
+        self.assertEqual([(key.name, key.secret) for key in ollama.backend.pool.keys], [("-", None)])
         (passing,) = upstreams({"name": "p", "type": "anthropic", "passthrough": True}).listed
-        self.assertEqual((passing.keys, passing.passthrough), ((), True))
+        self.assertEqual((passing.backend.pool.keys, passing.backend.passthrough), ((), True))
 
     def test_priority(self) -> None:
         """A provider's priority is its own, else that of its first key, else 1."""
@@ -60,7 +61,7 @@ class UpstreamsTests(SynchronousTestCase):
             OWN, OTHER | {"keys": keys}, OTHER | {"name": "third", "priority": 2, "keys": keys},
             {"name": "keyless", "type": "ollama"},
         )  # fmt: skip
-        self.assertEqual([upstream.priority for upstream in made.listed], [1, 4, 2, 1])
+        self.assertEqual([upstream.backend.priority for upstream in made.listed], [1, 4, 2, 1])
 
     def test_limits(self) -> None:
         """Milliseconds of the configuration are seconds of the relay; every provider has its own."""
@@ -75,9 +76,9 @@ class UpstreamsTests(SynchronousTestCase):
         """Models are mapped as the provider's table says, and those it names are listed."""
         table = {"claude-x": "their-x", "claude-*": "their-other"}
         (made,) = upstreams(OWN | {"model_mapping": table, "models": ["m"]}).listed
-        named = (made.model_name("claude-x"), made.model_name("claude-y"), made.model_name("z"))
-        self.assertEqual(named, ("their-x", "their-other", "z"))
-        self.assertEqual((made.models, made.mapped_names), (("m",), ("claude-x",)))
+        named = [made.backend.model_name(name) for name in ("claude-x", "claude-y", "z")]
+        self.assertEqual(named, ["their-x", "their-other", "z"])
+        self.assertEqual((made.backend.models, made.backend.mapped_names), (("m",), ("claude-x",)))
 
     def test_headers(self) -> None:
         """Configured header fields are added as the wire has them."""
@@ -103,7 +104,7 @@ class UpstreamsTests(SynchronousTestCase):
             ((OWN, OTHER), {}, []),
         ):
             made = upstreams(*providers, server=server)
-            self.assertEqual([u.name for u in made.listed if u.passthrough], expected)
+            self.assertEqual([u.name for u in made.listed if u.backend.passthrough], expected)
 
     def test_account(self) -> None:
         """Batches and files go to the provider named for them, else to the first of type anthropic."""

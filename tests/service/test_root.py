@@ -14,7 +14,7 @@ from ccrelay.config.model import Settings
 from ccrelay.config.read import Loaded
 from ccrelay.observe.log import LEVELS, text_line
 from ccrelay.service.root import Ccrelay
-from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService
+from ccrelay.service.tree import DoorService
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -43,6 +43,7 @@ class RootTests(SynchronousTestCase):
 
     def start(self, relay: Ccrelay) -> Ccrelay:
         """Start a relay as C{twistd} does."""
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
         relay.privilegedStartService()
         relay.startService()
         return relay
@@ -50,8 +51,13 @@ class RootTests(SynchronousTestCase):
     def test_rooms(self) -> None:
         """The doors open last and close first; then requests finish, and then connections close."""
         relay = self.relay(server={"listen": ["127.0.0.1:1", "127.0.0.1:2"]})
-        kinds = [type(room) for room in relay]
-        self.assertEqual(kinds, [ConnectionsService, RequestsService, DoorService, DoorService])
+        names = [room.name for room in relay]
+        self.assertEqual(
+            names,
+            ["connections", "circuit breakers", "health", "requests", "configuration watch",
+             "door 127.0.0.1:1", "door 127.0.0.1:2"],
+        )  # fmt: skip
+        self.assertEqual([probe.name for probe in relay.getServiceNamed("health")], ["probe a"])
         self.start(relay)
         self.assertEqual([port for port, *_ in self.reactor.tcpServers], [1, 2])
         self.successResultOf(relay.stopService())

@@ -78,6 +78,11 @@ class SignalTests(SynchronousTestCase):
         os.kill(os.getpid(), signal.SIGINT)
         self.assertEqual(self.done, [130])
 
+    def test_hang_up_early(self) -> None:
+        """A SIGHUP that comes before the reactor runs does not end the process; it is heeded then."""
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertEqual(len(self.reactor.from_threads), 1)
+
     def test_hang_up(self) -> None:
         """SIGHUP is heeded as often as it comes, in the reactor's own turn, and stops nothing."""
         self.run_reactor()

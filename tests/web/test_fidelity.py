@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ccrelay.simulator.acts import Says
 from tests.network import http_request
-from tests.stack import HEADERS, KEY, Stack, body
+from tests.stack import HEADERS, KEY, Plain, body
 from tests.web.stage import HOST, JSON, DoorTestCase
 from tests.wire.json_bytes import objects
 
@@ -42,7 +42,7 @@ class HeaderTests(DoorTestCase):
 
     def test_an_open_list_goes_up(self) -> None:
         """What clients of the Messages API send goes up byte for byte, also what nobody knows today."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         self.assertEqual(stack.ask(headers=(HOST, *UP, *NEVER)).status, 200)
         asked = stack.asked("a")[0].headers
         expected = sorted((name.encode(), value.encode("latin-1")) for name, value in UP)
@@ -50,7 +50,7 @@ class HeaderTests(DoorTestCase):
 
     def test_nothing_else_does(self) -> None:
         """No credential, cookie, forwarding or hop-by-hop field of the client goes up; the key is ours."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         stack.ask(headers=(HOST, *UP, *NEVER))
         asked = stack.asked("a")[0]
         framing = {name.decode(): value.decode() for name, value in asked.headers if name in FRAMING}
@@ -63,7 +63,7 @@ class HeaderTests(DoorTestCase):
 
     def test_the_operators_own(self) -> None:
         """Fields that the operator adds for a provider take the place of the client's."""
-        stack = Stack(self, {"a": [Says("x")]}, headers={"X-Team": "blue", "User-Agent": "relay"})
+        stack = Plain(self, {"a": [Says("x")]}, headers={"X-Team": "blue", "User-Agent": "relay"})
         stack.ask(headers=(HOST, JSON, ("user-agent", "claude-cli"), ("x-team", "red")))
         asked = stack.asked("a")[0]
         self.assertEqual((asked.header("x-team"), asked.header("user-agent")), ("blue", "relay"))
@@ -75,7 +75,7 @@ class BytesTests(DoorTestCase):
 
     def test_the_very_bytes(self) -> None:
         """Where nothing has to change, a provider gets the client's bytes as they are."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
 
         @settings(max_examples=60, deadline=None)
         @given(objects("model", st.just(MODEL), also=b'"messages" :[ ]'))
@@ -90,7 +90,7 @@ class BytesTests(DoorTestCase):
     def test_in_whatever_pieces_it_comes(self) -> None:
         """A body that comes in chunks, or byte by byte, goes up whole, with its length."""
         sent = body(system="\N{SNOWMAN}" * 100)
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         for size in (1, 7, 1000):
             pieces = [sent[at : at + size] for at in range(0, len(sent), size)]
             chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
@@ -107,7 +107,7 @@ class BytesTests(DoorTestCase):
     def test_a_mapped_model(self) -> None:
         """With model_mapping only the bytes of the model's value change, wherever else that name stands."""
         mapping = {MODEL: "glm-5 \N{SNOWMAN}", "claude-haiku*": "glm-air"}
-        stack = Stack(self, {"a": [Says("x")]}, model_mapping=mapping)
+        stack = Plain(self, {"a": [Says("x")]}, model_mapping=mapping)
         before = (
             b'{ "max_tokens":12345678901234567890,"metadata":{"model":"claude-sonnet-4-5"},'
             b'\r\n\t"mod\\u0065l" : '
@@ -130,7 +130,7 @@ class BytesTests(DoorTestCase):
     def test_a_model_named_twice(self) -> None:
         """Of two models a provider may take either: where one would have to be renamed it is a 400."""
         twice = b'{"model":"claude-sonnet-4-5","messages":[],"model":"claude-sonnet-4-5"}'
-        stack = Stack(self, {"a": [Says("x")]}, model_mapping={MODEL: "glm-5"})
+        stack = Plain(self, {"a": [Says("x")]}, model_mapping={MODEL: "glm-5"})
         words = "A key stands more than once at the top of the request body; send each key once."
         self.assert_refused(stack, stack.ask(twice), 400, "invalid_request_error", words)
         self.assertEqual(stack.asked("a"), [])
@@ -144,7 +144,7 @@ class BytesTests(DoorTestCase):
             {"role": "assistant", "content": [{"type": "thinking", "thinking": "", "signature": "s"}]},
         ]
         sent = body(messages=turns, thread={"id": "t"}, tools="some", max_tokens=-1, stream=None)
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         for version in ("2023-06-01", "2026-10-21", "2031-01-01", None):
             headers = (HOST, JSON) if version is None else (HOST, JSON, ("anthropic-version", version))
             self.assertEqual(stack.ask(sent, headers=headers).status, 200)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ccrelay.simulator.acts import Refuses, Says
 from ccrelay.simulator.faults import Breaks, Stalls
 from tests.network import http_request
-from tests.stack import HEADERS, Stack, body
+from tests.stack import HEADERS, Plain, Stack, body
 from tests.web.stage import HOST, JSON, DoorTestCase
 
 FULL = "ccrelay is serving 1 requests (server.max_concurrent); try again in a moment."
@@ -18,7 +18,7 @@ class FullTests(DoorTestCase):
     def setUp(self) -> None:
         """Take the only slot."""
         settings = {"server": {"max_concurrent": 1, "auth": {"api_key": RELAY_KEY}}}
-        self.stack = Stack(self, {"a": [Says("x y z", pace=1), Says("y")]}, settings)
+        self.stack = Plain(self, {"a": [Says("x y z", pace=1), Says("y")]}, settings)
         self.headers = (HOST, JSON, ("x-api-key", RELAY_KEY))
         self.peer = self.stack.send(body(stream=True), headers=self.headers)
 
@@ -58,7 +58,7 @@ class GivenBackTests(DoorTestCase):
 
     def stack_of(self, *acts: object) -> Stack:
         """Return a relay with one slot whose provider does this first, and is well after that."""
-        return Stack(self, {"a": [*acts, Says("well")]}, {"server": {"max_concurrent": 1}})
+        return Plain(self, {"a": [*acts, Says("well")]}, {"server": {"max_concurrent": 1}})
 
     def test_after_an_answer(self) -> None:
         """After answers and refusals, streamed or not."""
@@ -119,7 +119,7 @@ class GivenBackTests(DoorTestCase):
 
     def test_no_limit(self) -> None:
         """max_concurrent: 0 is no limit."""
-        stack = Stack(self, {"a": [Says("x", pace=9)]})
+        stack = Plain(self, {"a": [Says("x", pace=9)]})
         for _ in range(50):
             stack.send(body(stream=True))
         self.assertEqual(len(stack.in_flight), 50)

@@ -7,7 +7,7 @@ from typing import Any
 from ccrelay.simulator.acts import Refuses, Says
 from ccrelay.simulator.faults import Breaks
 from tests.network import sse
-from tests.stack import KEY, Stack, body
+from tests.stack import KEY, Plain, Stack, body
 from tests.web.stage import HOST, JSON, VERSION, DoorTestCase
 
 OWN = "sk-ant-oat01-test-of-a-user-0000"
@@ -29,7 +29,7 @@ class SubscriptionTestCase(DoorTestCase):
             "server": {"auth": {"api_key": RELAY_KEY, "allow_subscription": True} | (auth or {})},
             "providers": providers,
         }
-        stack = Stack(self, acts, settings)
+        stack = Plain(self, acts, settings)
         self.addCleanup(lambda: self.assertNotIn(OWN, "".join(stack.lines)))
         return stack
 

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 
 from ccrelay.simulator.acts import Plays, Refuses, Says
 from ccrelay.simulator.steps import Chunk, End, Head
-from tests.stack import HEADERS, Stack, body
+from tests.stack import HEADERS, Plain, Stack, body
 from tests.web.stage import HOST, JSON, DoorTestCase
 
 STRANGER = (HOST, JSON)
@@ -19,20 +19,20 @@ class PathTests(DoorTestCase):
 
     def test_the_query_goes_upstream(self) -> None:
         """Whatever query a client sends with a message reaches the provider as it is."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         for query in ("", "?beta=true", "?beta=true&x=%20y&x=2", "?a=/v1/models", "?x=%ff+%00"):
             self.assertEqual(stack.ask(path="/v1/messages" + query).status, 200)
             self.assertEqual(stack.asked("a")[-1].target, "/v1/messages" + query)
 
     def test_what_stands_before_the_path(self) -> None:
         """The provider's base_url is what stands before /v1/messages."""
-        stack = Stack(self, {"a": [Says("x")]}, base_url="http://a/api/anthropic")
+        stack = Plain(self, {"a": [Says("x")]}, base_url="http://a/api/anthropic")
         stack.ask(path="/v1/messages?beta=true")
         self.assertEqual(stack.asked("a")[0].target, "/api/anthropic/v1/messages?beta=true")
 
     def test_unknown_paths(self) -> None:
         """A path that nobody knows is a 404 in Anthropic's JSON, which says where messages are."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         paths = (
             "/v1", "/v1/messages/", "/v1/Messages", "/v1/complete", "/messages", "/health/",
             "/v1%2Fmessages/x", "/favicon.ico", "/v1/organizations/me",
@@ -46,14 +46,14 @@ class PathTests(DoorTestCase):
 
     def test_no_redirects(self) -> None:
         """A path with slashes too many is a 404 as well: nobody is sent elsewhere with a credential."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         answer = stack.ask(path="//v1//messages")
         words = "There is nothing at //v1//messages; messages are at /v1/messages."
         self.assert_refused(stack, answer, 404, "not_found_error", words)
 
     def test_wrong_methods(self) -> None:
         """A wrong method is a 405 that lists the right ones."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         for method, path, allowed in (
             ("GET", "/v1/messages", "POST"),
             ("DELETE", "/v1/messages", "POST"),
@@ -74,7 +74,7 @@ class PathTests(DoorTestCase):
 
     def test_a_refused_head_has_no_body(self) -> None:
         """HEAD of nothing is a 404 without a body; the connection goes on."""
-        stack = Stack(self, {})
+        stack = Plain(self, {})
         peer = stack.send(b"", "HEAD", "/nothing")
         answer = stack.answer(peer, head=True)
         self.assertEqual((answer.status, answer.rest, peer.closed), (404, b"", False))
@@ -85,7 +85,7 @@ class OpenTests(DoorTestCase):
 
     def test_hello(self) -> None:
         """Connection checks are answered without a credential, and not logged at info."""
-        stack = Stack(self, {"a": [Says("x")]}, LOCKED)
+        stack = Plain(self, {"a": [Says("x")]}, LOCKED)
         for path in ("/", "/api/hello", "/?x=1"):
             answer = stack.get(path, headers=(HOST,))
             self.assertEqual((answer.status, answer.body), (200, b'{"service":"ccrelay"}'))
@@ -96,7 +96,7 @@ class OpenTests(DoorTestCase):
 
     def test_telemetry(self) -> None:
         """Clients' telemetry is taken without a credential and dropped; nobody reads about it."""
-        stack = Stack(self, {"a": [Says("x")]}, LOCKED)
+        stack = Plain(self, {"a": [Says("x")]}, LOCKED)
         events = b'{"events":[' + b'"private",' * 100_000 + b"0]}"
         answer = stack.answer(stack.send(events, "POST", "/api/event_logging/batch", STRANGER))
         self.assertEqual((answer.status, answer.body), (200, b"{}"))
@@ -106,7 +106,7 @@ class OpenTests(DoorTestCase):
 
     def test_health(self) -> None:
         """/health is 200 while the process serves, even with no provider and while draining."""
-        stack = Stack(self, {}, LOCKED)
+        stack = Plain(self, {}, LOCKED)
         for _ in range(2):
             answer = stack.get("/health", headers=(HOST,))
             self.assertEqual((answer.status, answer.body), (200, b'{"status":"ok"}'))
@@ -122,18 +122,18 @@ class OpenTests(DoorTestCase):
 
     def test_ready(self) -> None:
         """/ready is 200 while a request could be served, without asking a provider."""
-        stack = Stack(self, {"a": [Says("x")]}, LOCKED)
+        stack = Plain(self, {"a": [Says("x")]}, LOCKED)
         answer = stack.get("/ready", headers=(HOST,))
         self.assertEqual((answer.status, answer.body), (200, b'{"status":"ready"}'))
         self.assertEqual(stack.asked("a"), [])
 
     def test_not_ready_without_a_provider(self) -> None:
         """/ready is 503 where no provider is enabled."""
-        self.assert_not_ready(Stack(self, {"a": [Says("x")]}, enabled=False), "no provider is enabled")
+        self.assert_not_ready(Plain(self, {"a": [Says("x")]}, enabled=False), "no provider is enabled")
 
     def test_not_ready_without_a_key(self) -> None:
         """/ready is 503 once every key is exhausted, until the soonest is free again."""
-        stack = Stack(self, {"a": [Refuses(402)]})
+        stack = Plain(self, {"a": [Refuses(402)]})
         stack.ask()
         self.assert_not_ready(stack, "every key is exhausted")
         stack.go(3601)
@@ -141,7 +141,7 @@ class OpenTests(DoorTestCase):
 
     def test_not_ready_while_draining(self) -> None:
         """/ready is 503 from the moment the relay is told to stop."""
-        stack = Stack(self, {"a": [Says("x")]})
+        stack = Plain(self, {"a": [Says("x")]})
         self.successResultOf(Deferred.fromCoroutine(stack.in_flight.drain(stack.clock, 1)))
         self.assert_not_ready(stack, "draining")
 
@@ -151,7 +151,7 @@ class IdTests(DoorTestCase):
 
     def test_on_every_answer(self) -> None:
         """Each answer has an id of its own, which is that of its line in the log."""
-        stack = Stack(self, {"a": [Says("x")]}, {"server": {"allowed_origins": ["https://a.example"]}})
+        stack = Plain(self, {"a": [Says("x")]}, {"server": {"allowed_origins": ["https://a.example"]}})
         page = (*HEADERS, ("origin", "https://a.example"), ("access-control-request-method", "POST"))
         answers = [
             stack.ask(), stack.ask(body(stream=True)), stack.ask(b"{"), stack.ask(path="/v1/files"),
@@ -169,7 +169,7 @@ class IdTests(DoorTestCase):
     def test_the_providers_id_comes_first(self) -> None:
         """request-id is the provider's where it gave one, else the relay's."""
         head = Head(200, ((b"content-type", b"application/json"),), len(MESSAGE))
-        stack = Stack(self, {"a": [Says("x"), Plays((head, Chunk(MESSAGE), End()))]})
+        stack = Plain(self, {"a": [Says("x"), Plays((head, Chunk(MESSAGE), End()))]})
         self.assertEqual(stack.ask().headers["request-id"], "req_sim_00000001")
         self.assertEqual(stack.logged[-1]["upstream_id"], "req_sim_00000001")
         answer = stack.ask()
@@ -192,7 +192,7 @@ class HeaderTests(DoorTestCase):
         )  # fmt: skip
         acts = [Says("x", headers=passed + kept), Refuses(400, headers=passed + kept)]
         own = {"content-type", "content-length", "connection", "request-id", "x-ccrelay-request-id"}
-        stack = Stack(self, {"a": acts})
+        stack = Plain(self, {"a": acts})
         for status in (200, 400):
             answer = stack.ask()
             self.assertEqual(answer.status, status)
@@ -204,7 +204,7 @@ class HeaderTests(DoorTestCase):
         """With routing.debug each answer tells provider, key, strategy and attempts."""
         key = {"keys": [{"key": "sk-test-of-b-0123456789", "name": "main"}]}
         settings = {"routing": {"debug": True}, "providers": {"b": key}}
-        stack = Stack(self, {"a": [Refuses(500)], "b": [Says("x"), Says("x"), Refuses(400)]}, settings)
+        stack = Plain(self, {"a": [Refuses(500)], "b": [Says("x"), Says("x"), Refuses(400)]}, settings)
         for asked, status in ((body(), 200), (body(stream=True), 200), (body(), 400)):
             answer = stack.ask(asked)
             told = {name: value for name, value in answer.headers.items() if name.startswith("x-ccrelay-")}
@@ -222,7 +222,7 @@ class HeaderTests(DoorTestCase):
 
     def test_nobody_elses_business(self) -> None:
         """Without routing.debug no answer tells where it came from."""
-        stack = Stack(self, {"a": [Says("x"), Says("x"), Refuses(400)]})
+        stack = Plain(self, {"a": [Says("x"), Says("x"), Refuses(400)]})
         for asked in (body(), body(stream=True), body()):
             told = [name for name in stack.ask(asked).headers if name.startswith("x-ccrelay-")]
             self.assertEqual(told, ["x-ccrelay-request-id"])

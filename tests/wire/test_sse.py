@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.wire.sse import LONGEST_HELD, PING, EventReader, events, render
+from ccrelay.wire.sse import LONGEST_HELD, PING, EventReader, events, render, unfinished, without
 
 PIECES = st.sampled_from([b"data: {}", b"event: a", b": c", b"data", b"x", b"\xc3\xa4", b":"])
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
@@ -133,3 +133,21 @@ class EventsTests(SynchronousTestCase):
     def test_a_ping_is_an_event_like_anthropics(self) -> None:
         """The ping has the name that is its type, as clients drop events without one."""
         self.assertEqual(list(events(PING)), [(b"ping", b'{"type": "ping"}')])
+
+    def test_what_is_left_out_leaves_the_rest(self) -> None:
+        """Leaving out the events of a name changes no byte of the others, nor of an unfinished one."""
+        for line_end in (b"\n", b"\r\n", b"\r"):
+            parts = [part.replace(b"\n", line_end) for part in (b": hi\n\n", b"event: a\ndata: 1\n\n", PING)]
+            tail = b"event: a" + line_end + b"data: 2"
+            self.assertEqual(without(b"".join(parts) + tail, b"a"), parts[0] + parts[2] + tail)
+
+    def test_the_name_of_an_unfinished_event(self) -> None:
+        """What comes behind the last blank line has a name as soon as its line of that name is there."""
+        for line_end in (b"\n", b"\r\n", b"\r"):
+            for piece, name in (
+                (b"event: a\ndata: 1", b"a"),
+                (b": long", b""),
+                (b"data: 1", b""),
+                (b"", b""),
+            ):
+                self.assertEqual(unfinished((PING + piece).replace(b"\n", line_end)), name)

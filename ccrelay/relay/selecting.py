@@ -1,0 +1,64 @@
+"""From a client's request to the choice of where it may go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ccrelay.policy.candidate import Demand
+from ccrelay.policy.conversation import Conversation, named_session, opening_session
+from ccrelay.policy.selection import Selection
+from ccrelay.wire.weight import weight
+
+if TYPE_CHECKING:
+    from ccrelay.policy.backend import Way
+    from ccrelay.relay.exchange import Exchange
+    from ccrelay.relay.upstreams import Upstreams
+    from ccrelay.wire.http import Pairs
+    from ccrelay.wire.request import MessagesRequest
+
+
+def conversation_of(exchange: Exchange, request: MessagesRequest, headers: Pairs) -> Conversation:
+    """Return the conversation that a request belongs to: by the client's name for it, else by its opening."""
+    session = named_session(headers, request.session) or opening_session(*request.opening())
+    return Conversation(exchange.client.name, session, request.model)
+
+
+def select(
+    upstreams: Upstreams,
+    exchange: Exchange,
+    request: MessagesRequest,
+    headers: Pairs,
+    now: float,
+    *,
+    counting: bool,
+) -> Selection:
+    """
+    Return the choice of where a request may go.
+
+    @param counting: whether only its tokens are to be counted: then only
+        providers count that can, unless the first choice cannot.
+    """
+    routing = upstreams.routing
+    exchange.conversation = conversation = conversation_of(exchange, request, headers)
+    exchange.weight = weight(request.body)
+    ways = upstreams.ways(request.model, exchange.client, conversation.digest.hex(), exchange.weight)
+    pinned = False
+    if request.thread:
+        known = routing.affinity.place(conversation, now) if routing.affinity is not None else None
+        account = upstreams.account.name if upstreams.account is not None else ""
+        home = known.provider if known is not None else account
+        ways = [way for way in ways if way.name == home]
+        pinned = known is not None
+    demand = _demand(ways, request.model)
+    selection = Selection(routing, ways, demand, conversation, now, counting=counting, pinned=pinned)
+    if counting:
+        lead = selection.lead(now)
+        if lead is not None and upstreams[lead.name].provider.capabilities.counts_tokens:
+            able = [way for way in ways if upstreams[way.name].provider.capabilities.counts_tokens]
+            return Selection(routing, able, demand, conversation, now, counting=True, pinned=pinned)
+    return selection
+
+
+def _demand(ways: list[Way], model: str) -> Demand:
+    ask = ways[0].ask if ways else None
+    return Demand(model, ask.input, ask.output) if ask is not None else Demand(model)

@@ -1,0 +1,155 @@
+"""Reloading: a new configuration is read and judged first, then takes over while requests go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from ccrelay.errors import ConfigError
+from ccrelay.service.tree import DoorService
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from twisted.application.service import MultiService
+
+    from ccrelay.config.read import Loaded
+    from ccrelay.web.site import RelaySite
+
+STOPPING: Final = "the relay is stopping"
+
+
+class Reloader:
+    """
+    Reads the configuration anew when it is told to, one time after the other.
+
+    What cannot be used changes nothing: the configuration in use stays, and
+    the log says in one line what is wrong with the other.
+
+    @ivar wanted: the files that the configuration names which could not be used; none where it could.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reread: Callable[[], Loaded],
+        take_over: Callable[[Loaded], Awaitable[str | None]],
+        reading: Callable[[], object] = lambda: None,
+        elsewhere: Callable[[Callable[[], Loaded]], Deferred[Loaded]] = deferToThread,
+    ) -> None:
+        """
+        @param reread: returns what is configured now.
+        @param take_over: uses it from now on; returns why it cannot, or None.
+        @param reading: called before C{reread}: what changes later is not in it.
+        @param elsewhere: calls C{reread} where it holds up no request: in a thread.
+        """
+        self.wanted: tuple[Path, ...] = ()
+        self._reread = reread
+        self._take_over = take_over
+        self._reading = reading
+        self._elsewhere = elsewhere
+        self._running: Deferred[None] | None = None
+        self._again = False
+
+    def reload(self) -> Deferred[None] | None:
+        """
+        Reload now; if that is being done already, once more afterwards.
+
+        @return: what fires when it is done; None where it is being done.
+        """
+        if self._running is not None:
+            self._again = True
+            return None
+        self._running = running = Deferred.fromCoroutine(self._reload())
+        if running.called:
+            self._running = None
+        return running
+
+    async def _reload(self) -> None:
+        try:
+            while True:
+                self._again = False
+                await self._once()
+                if not self._again:
+                    return
+        finally:
+            self._running = None
+
+    async def _once(self) -> None:
+        self._reading()
+        try:
+            loaded = await self._elsewhere(self._reread)
+            problem = await self._take_over(loaded)
+        except ConfigError as error:
+            first, *others = error.problems
+            more = f" (and {len(others)} more: `ccrelay check` tells all)" if others else ""
+            self._refuse(first + more)
+            self.wanted = error.files
+        except Exception:  # noqa: BLE001  whatever a file can make a parser raise
+            self.log.failure("configuration not reloaded, the old one stays in use: fault in ccrelay")
+        else:
+            self.wanted = ()
+            if problem is not None:
+                self._refuse(problem)
+
+    def _refuse(self, problem: str) -> None:
+        self.log.error("configuration not reloaded, the old one stays in use: {problem}", problem=problem)
+
+
+async def change_doors(
+    parent: MultiService,
+    addresses: Sequence[str],
+    site: RelaySite,
+    reactor: Any,  # noqa: ANN401
+) -> str | None:
+    """
+    Listen on these addresses and on no other; whoever is connected stays.
+
+    An address that cannot be had changes nothing.
+
+    @return: why an address cannot be had, or None.
+    """
+    doors = {door.address: door for door in parent if isinstance(door, DoorService)}
+    closing = [door for address, door in doors.items() if address not in addresses]
+    wanted = [doors.get(address) or DoorService(address, site, reactor) for address in addresses]
+    fresh = [door for door in wanted if door.port is None]
+    problem = await _opened(fresh)
+    if problem is not None and closing:
+        # An old address may stand in the way of a new one: 127.0.0.1:8787 of 0.0.0.0:8787.
+        await _closed(closing)
+        problem = await _opened(fresh)
+        if problem is not None:
+            lost = await _opened(closing)
+            problem += f" What is more: {lost}" if lost is not None else ""
+    if not parent.running:
+        await _closed([*fresh, *closing])
+        return STOPPING
+    if problem is not None:
+        return problem
+    for door in fresh:
+        if door.parent is None:
+            door.setServiceParent(parent)
+    for door in closing:
+        maybeDeferred(door.disownServiceParent)
+    return None
+
+
+async def _opened(doors: Sequence[DoorService]) -> str | None:
+    """Open all of some doors, or none and return why."""
+    for place, door in enumerate(doors):
+        problem = door.open()
+        if problem is not None:
+            await _closed(doors[:place])
+            return problem
+    return None
+
+
+async def _closed(doors: Sequence[DoorService]) -> None:
+    """Close some doors, and wait until their addresses are free."""
+    for door in doors:
+        await maybeDeferred(door.stopService)
