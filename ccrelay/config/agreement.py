@@ -7,10 +7,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ccrelay.config import clouds
 from ccrelay.config.reach import reachable_from_outside
 from ccrelay.config.vocabulary import listed, masked, nearest
 from ccrelay.config.written import Problem, under
 from ccrelay.providers.registry import KINDS
+from ccrelay.wire.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -91,9 +93,23 @@ def _of_provider(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]
     if kind == "anthropic_compatible" and provider.base_url is None:
         text = "found nothing; type anthropic_compatible needs it: what stands before /v1/messages"
         yield Problem((*path, "base_url"), text)
-    yield from _keys(provider, path)
-    for key in ("ca_file", "client_certificate"):
+    yield from clouds.problems(provider, path)
+    yield from _proxy(provider, path)
+    if kind not in clouds.KINDS:
+        yield from _keys(provider, path)
+    else:
+        yield from _twice([key.name for key in provider.keys], (*path, "keys"), "name")
+    for key in ("ca_file", "client_certificate", "gcp_credentials_file"):
         yield from _file(getattr(provider, key), (*path, key))
+
+
+def _proxy(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
+    if provider.proxy is None:
+        return
+    try:
+        Proxy.parse(provider.proxy)
+    except ValueError as problem:
+        yield Problem((*path, "proxy"), f"found something else; allowed: {problem}")
 
 
 def _keys(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
@@ -117,7 +133,8 @@ def _file(name: str | None, path: KeyPath) -> Iterator[Problem]:
     if not Path(name).is_absolute():
         yield Problem(path, f"found {name!r}; allowed: a path that begins with a slash")
     elif not Path(name).is_file() or not os.access(name, os.R_OK):
-        yield Problem(path, f"found {name!r}, which is no file that can be read; allowed: a PEM file")
+        what = "a JSON file" if path[-1] == "gcp_credentials_file" else "a PEM file"
+        yield Problem(path, f"found {name!r}, which is no file that can be read; allowed: {what}")
 
 
 def _clients(settings: Settings) -> Iterator[Problem]:

@@ -20,6 +20,8 @@ _KEYS: Final = {"ANTHROPIC_API_KEY": "anthropic", "ZAI_API_KEY": "zai"}
 _OLLAMA_PORT: Final = 11434
 _PLACE: Final = re.compile(r"(?P<host>\[.*\]|[^:]*)(?::(?P<port>[0-9]*))?")
 _OFF: Final = frozenset({"", "0", "false"})
+_REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_REGION: Final = "us-east-1"
 
 
 def from_environment(environ: Mapping[str, str], ollama_answers: bool) -> Loaded:  # noqa: FBT001
@@ -36,6 +38,9 @@ def from_environment(environ: Mapping[str, str], ollama_answers: bool) -> Loaded
         if environ.get(variable):
             providers.append({"name": kind, "type": kind, "keys": [{"key": f"${{{variable}}}"}]})
             reasons.append(f"{variable} is set: provider {kind}")
+    for provider, reason in _clouds(environ):
+        providers.append(provider)
+        reasons.append(reason)
     if environ.get("OLLAMA_HOST"):
         url = ollama_url(environ["OLLAMA_HOST"])
         providers.append({"name": "ollama", "type": "ollama", "base_url": url.replace("${", "$${")})
@@ -49,7 +54,7 @@ def from_environment(environ: Mapping[str, str], ollama_answers: bool) -> Loaded
     made_of = ", ".join(reason.partition(" is set")[0] for reason in reasons if " is set" in reason)
     source = f"environment ({made_of})" if made_of else "no configuration file"
     loaded = settled(Written(source, {"providers": providers}), environ)
-    notes = [*reasons, *_unavailable(environ), *loaded.notes, _advice(providers)]
+    notes = [*reasons, *loaded.notes, _advice(providers)]
     return replace(loaded, notes=tuple(notes))
 
 
@@ -69,19 +74,33 @@ def ollama_url(host: str) -> str:
     return f"{scheme or 'http'}://{name}" + (f":{port}" if port else "") + (f"/{path}" if path else "")
 
 
-def _unavailable(environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a note for each kind of provider that the environment means and this version has not."""
-    bedrock = environ.get("CLAUDE_CODE_USE_BEDROCK", "").lower() not in _OFF
-    google = bool(environ.get("GOOGLE_APPLICATION_CREDENTIALS") and environ.get("GOOGLE_CLOUD_PROJECT"))
-    for kind, variable, meant in (
-        ("bedrock", "AWS_BEARER_TOKEN_BEDROCK", bool(environ.get("AWS_BEARER_TOKEN_BEDROCK"))),
-        ("bedrock", "CLAUDE_CODE_USE_BEDROCK", bedrock),
-        ("azure", "ANTHROPIC_FOUNDRY_RESOURCE", bool(environ.get("ANTHROPIC_FOUNDRY_RESOURCE"))),
-        ("vertex", "ANTHROPIC_VERTEX_PROJECT_ID", bool(environ.get("ANTHROPIC_VERTEX_PROJECT_ID"))),
-        ("vertex", "GOOGLE_APPLICATION_CREDENTIALS", google),
-    ):
-        if meant:
-            yield f"{variable} is set, but type {kind} is not available in this version: no provider is made"
+def _clouds(environ: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield a provider, and why, for each cloud that the environment means for Claude."""
+    region = next((f"${{{name}}}" for name in _REGIONS if environ.get(name)), _REGION)
+    bedrock: dict[str, Any] = {"name": "bedrock", "type": "bedrock", "aws_region": region}
+    if environ.get("AWS_BEARER_TOKEN_BEDROCK"):
+        token = {"aws_bearer_token": "${AWS_BEARER_TOKEN_BEDROCK}"}
+        yield bedrock | token, "AWS_BEARER_TOKEN_BEDROCK is set: provider bedrock"
+    elif environ.get("CLAUDE_CODE_USE_BEDROCK", "").lower() not in _OFF:
+        yield bedrock, "CLAUDE_CODE_USE_BEDROCK is set: provider bedrock, with AWS's own credentials"
+    if environ.get("ANTHROPIC_FOUNDRY_RESOURCE"):
+        azure: dict[str, Any] = {
+            "name": "azure", "type": "azure", "azure_resource_name": "${ANTHROPIC_FOUNDRY_RESOURCE}",
+        }  # fmt: skip
+        if environ.get("ANTHROPIC_FOUNDRY_API_KEY"):
+            azure["keys"] = [{"key": "${ANTHROPIC_FOUNDRY_API_KEY}"}]
+        else:
+            azure["azure_auth"] = "entra"
+        yield azure, "ANTHROPIC_FOUNDRY_RESOURCE is set: provider azure"
+    google = environ.get("GOOGLE_APPLICATION_CREDENTIALS") and environ.get("GOOGLE_CLOUD_PROJECT")
+    named = environ.get("ANTHROPIC_VERTEX_PROJECT_ID")
+    if named or google:
+        variable = "ANTHROPIC_VERTEX_PROJECT_ID" if named else "GOOGLE_CLOUD_PROJECT"
+        where = "${CLOUD_ML_REGION}" if environ.get("CLOUD_ML_REGION") else "global"
+        vertex = {
+            "name": "vertex", "type": "vertex", "gcp_project_id": f"${{{variable}}}", "gcp_region": where,
+        }  # fmt: skip
+        yield vertex, f"{variable} is set: provider vertex"
 
 
 def _advice(providers: list[dict[str, Any]]) -> str:
@@ -100,4 +119,4 @@ def _flow(value: object) -> str:
     if isinstance(value, list):
         items = ("{" + ", ".join(f'{key}: "{text}"' for key, text in one.items()) + "}" for one in value)
         return f"[{', '.join(items)}]"
-    return f'"{value}"' if ":" in str(value) else str(value)
+    return f'"{value}"' if set(str(value)) & set(":{}") else str(value)

@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from ccrelay.config.model import Settings
     from ccrelay.config.written import KeyPath
 
-_PROVIDER: Final[KeyPath] = ("providers", ANY)
 
 _NOT_YET: Final[tuple[KeyPath, ...]] = (
-    *((*_PROVIDER, name) for name in ("proxy", "betas")),
     ("metrics",),
     ("admin",),
     ("state",),
@@ -24,10 +22,12 @@ _NOT_YET: Final[tuple[KeyPath, ...]] = (
 """In the order of the file; a section stands for all that is in it."""
 
 _OF_KIND: Final = {
-    "anthropic_version": (), "aws_region": (), "aws_access_key_id": (), "aws_secret_access_key": (),
-    "aws_session_token": (), "aws_profile": (), "aws_bearer_token": (), "azure_resource_name": (),
-    "azure_auth": (), "azure_tenant_id": (), "azure_client_id": (), "azure_client_secret": (),
-    "azure_scope": (), "gcp_project_id": (), "gcp_region": (), "gcp_credentials_file": (),
+    "anthropic_version": ("bedrock", "vertex"),
+    **dict.fromkeys(("aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+                     "aws_profile", "aws_bearer_token"), ("bedrock",)),
+    **dict.fromkeys(("azure_resource_name", "azure_auth", "azure_tenant_id", "azure_client_id",
+                     "azure_client_secret", "azure_scope"), ("azure",)),
+    **dict.fromkeys(("gcp_project_id", "gcp_region", "gcp_credentials_file"), ("vertex",)),
     "scenario": ("simulator",), "pace_ms": ("simulator",), "error_rate": ("simulator",),
 }  # fmt: skip
 """The keys that mean something for some kinds alone, and which of these this version has."""

@@ -141,6 +141,10 @@ class ProviderSettings(Section):
     betas: Mapping[Text, Text] = Field(
         default_factory=dict, description="For each beta flag: allow, drop, or its name there."
     )
+    learn_betas: Flag = Field(
+        default_factory=lambda provider: provider.get("type") != "anthropic",
+        description="Whether a flag or field that it refuses is left out for some hours; not for anthropic.",
+    )
     count_cache_reads: Flag = Field(
         default=False, description="Whether tokens read from the cache use up input limits."
     )

@@ -38,6 +38,11 @@ class FetchedBearer:
 
         return self.cache.get(now).addCallback(shown)
 
+    def warm(self, now: float) -> None:
+        """Begin to fetch, unless it is held."""
+        if self.cache.held is None:
+            self.cache.warm(now)
+
     def refused(self, request: UpstreamRequest) -> bool:
         """Drop the token that the request showed, and return whether there may be another."""
         shown = first(request.headers, b"authorization") or b""

@@ -22,6 +22,13 @@ class ICredential(Interface):
         @param now: seconds since the epoch.
         """
 
+    def warm(now: float) -> None:
+        """
+        Begin to fetch what has to be fetched, so that no request waits for it.
+
+        @param now: seconds since the epoch.
+        """
+
     def refused(request: UpstreamRequest) -> bool:
         """
         Hear that the provider refused what a request was authorized with, as expired or unknown.

@@ -113,6 +113,11 @@ class SigV4:
             return await self._in_thread(sign)
         return sign()
 
+    def warm(self, now: float) -> None:
+        """Begin to fetch, unless it is held."""
+        if self.cache.held is None:
+            self.cache.warm(now)
+
     def refused(self, request: UpstreamRequest) -> bool:
         """Drop the keys that the request was signed with, and return whether there may be others."""
         keys = self.cache.held

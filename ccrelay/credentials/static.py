@@ -26,6 +26,9 @@ class ApiKey:
         """Return the request with the key in C{x-api-key}."""
         return succeed(request.adding((b"x-api-key", self.secret.reveal().encode("utf-8"))))
 
+    def warm(self, now: float) -> None:
+        """Do nothing: it is here."""
+
     def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
         """Return that there is no other key."""
         return False
@@ -42,6 +45,9 @@ class Bearer:
         """Return the request with the token in C{Authorization}."""
         return succeed(request.adding((b"authorization", b"Bearer " + self.secret.reveal().encode("utf-8"))))
 
+    def warm(self, now: float) -> None:
+        """Do nothing: it is here."""
+
     def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
         """Return that there is no other token."""
         return False
@@ -55,6 +61,9 @@ class NoCredential:
     def authorize(self, request: UpstreamRequest, now: float) -> Deferred[UpstreamRequest]:  # noqa: ARG002
         """Return the request as it is."""
         return succeed(request)
+
+    def warm(self, now: float) -> None:
+        """Do nothing: it is here."""
 
     def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
         """Return that there is none at all."""

@@ -25,7 +25,20 @@ class RequestLog:
         self._log = self.log
 
     def attempt_ended(self, attempt: AttemptEnded) -> None:
-        """Log an attempt that failed; one that did not, or was cut short, shows in its request's line."""
+        """
+        Log an attempt that failed; one that did not, or was cut short, shows in its request's line.
+
+        What a request was sent without is logged at debug, whatever came of it.
+        """
+        if attempt.dropped or attempt.mended:
+            adapted = {
+                "id": attempt.request,
+                "provider": attempt.provider,
+                "model_sent": _clipped(attempt.model),
+                "dropped": [_clipped(name) for name in attempt.dropped],
+                "mended": attempt.mended,
+            }
+            self._log.debug("request adapted", **{FIELDS: adapted})
         if attempt.verdict in {Verdict.OK, Verdict.CANCELLED}:
             return
         fields = {

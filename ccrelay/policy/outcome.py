@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ccrelay.errors import FirstByteTimeout, NoneFree, Stalled, Unreachable
+from ccrelay.errors import CredentialFailed, FirstByteTimeout, NoneFree, Stalled, Unreachable
 from ccrelay.policy.rate_limits import retry_after
 from ccrelay.policy.verdict import Verdict
 from ccrelay.wire.http import first
@@ -83,7 +83,7 @@ class Outcome:
     @property
     def never_arrived(self) -> bool:
         """Whether the provider has not got the request."""
-        return self.verdict is Verdict.UNFIT or isinstance(self.error, Unreachable)
+        return self.verdict is Verdict.UNFIT or isinstance(self.error, (Unreachable, CredentialFailed))
 
     def worth_a_repeat(self, longest_wait: float, *, invited: bool = True) -> bool:
         """
@@ -98,7 +98,7 @@ class Outcome:
             return True
         if self.complaint is None:
             # Who took too long is not asked again: nobody waits that long twice.
-            patient = not isinstance(self.error, (FirstByteTimeout, Stalled))
+            patient = not isinstance(self.error, (FirstByteTimeout, Stalled, CredentialFailed))
             lasting = isinstance(self.error, Unreachable) and self.error.lasting
             return self.verdict is Verdict.BROKEN and patient and not lasting
         if self.complaint.barred_for:

@@ -11,8 +11,8 @@ from ccrelay.policy.outcome import Outcome
 from ccrelay.policy.verdict import Verdict
 from ccrelay.providers.interfaces import Stage
 from ccrelay.relay.body import BodyRelay, ClientStalled
-from ccrelay.relay.counting import counted
 from ccrelay.relay.events import AttemptEnded
+from ccrelay.relay.fitting import Fitting, headers_for
 from ccrelay.upstream.body import COMPLAINT_LIMIT
 from ccrelay.wire import headers as fields
 from ccrelay.wire import usage
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ccrelay.wire.request import MessagesRequest
 
 _JSON: Final = b"application/json"
-_SSE: Final = b"text/event-stream"
 _SUCCESS: Final = range(200, 300)
 _COMPLAINT_S: Final = 10.0
 """Seconds that the body of a refusal is waited for; its status says enough."""
@@ -88,6 +87,7 @@ class Attempt:
         self._head: ResponseHead | None = None
         self._usage = usage.NOTHING_KNOWN
         self._first_byte: float | None = None
+        self._fitting: Fitting | None = None
 
     async def run(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
         """Ask, and relay the answer or find out why there is none."""
@@ -106,38 +106,44 @@ class Attempt:
         return outcome
 
     async def _ask(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
+        """Ask, and once more where the provider has said how the same request would do."""
         self._exchange.trying(self._route)
-        request = await self._compose(asked)
+        client, route = self._exchange.client, self._route
+        headers = headers_for(asked.headers, pooled=client.bearer is not None and route.key is not None)
+        fitting = self._fitting = Fitting(asked.request, headers, route, self._upstream)
+        credential = self._upstream.credential(route, client)
+        while True:
+            request = fitting.composed(asked.query, self._wall(), counting=asked.counting)
+            request = await credential.authorize(request, self._wall())
+            outcome = await self._answered(request, asked, response, stream)
+            complaint = outcome.complaint
+            if complaint is None or not fitting.mends(
+                complaint, request, credential, self._wall(), counting=asked.counting
+            ):
+                return outcome
+
+    async def _answered(
+        self, request: UpstreamRequest, asked: Asked, response: IClientResponse, stream: ClientStream | None
+    ) -> Outcome:
         within = self._upstream.limits.first_byte if stream else self._left(asked)
         answer = await self._upstream.client.send(request, within)
         self._head = answer.head
         self._first_byte = self._clock.seconds() - self._started
         self._trying.learn(answer.head.headers, self._wall())
         if answer.head.status not in _SUCCESS:
-            return await self._refused(answer)
+            return await self._refused(answer, asked)
         if stream is not None:
-            if media_type(answer.head.headers) != _SSE:
+            if media_type(answer.head.headers) != self._upstream.provider.capabilities.stream_type:
                 return await self._not_asked_for(answer, "an event stream")
             return await self._stream(answer, stream)
         return await self._whole(answer, asked, response)
 
-    async def _compose(self, asked: Asked) -> UpstreamRequest:
-        route, provider = self._route, self._upstream.provider
-        headers = asked.headers
-        if self._exchange.client.bearer is not None and route.key is not None:
-            headers = fields.without_beta(headers, fields.OAUTH_BETA)
-        compose = provider.count if asked.counting else provider.compose
-        request = compose(asked.request.with_model(route.model), headers, asked.query)
-        if self._upstream.headers:
-            request = request.adding(*self._upstream.headers)
-        credential = self._upstream.credential(route, self._exchange.client)
-        return await credential.authorize(request, self._wall())
-
-    async def _refused(self, answer: UpstreamResponse) -> Outcome:
+    async def _refused(self, answer: UpstreamResponse, asked: Asked) -> Outcome:
         body = self._hiding_key(await self._complaint(answer))
-        complaint = self._upstream.provider.classify(
-            answer.head, body, self._wall(), mapped=self._route.mapped
-        )
+        provider = self._upstream.provider
+        complaint = provider.classify(answer.head, body, self._wall(), mapped=self._route.mapped)
+        if asked.counting and answer.head.status in provider.capabilities.uncountable:
+            complaint = replace(complaint, verdict=Verdict.CLIENT)  # it cannot count; that is an answer
         return self._outcome(complaint.verdict, complaint)
 
     async def _not_asked_for(self, answer: UpstreamResponse, wanted: str) -> Outcome:
@@ -166,16 +172,20 @@ class Attempt:
         return await answer.complaint().addTimeout(_COMPLAINT_S, self._clock, enough)
 
     async def _stream(self, answer: UpstreamResponse, stream: ClientStream) -> Outcome:
-        translator = self._upstream.provider.translator()
+        upstream = self._upstream
+        translator = upstream.provider.translator()
         down = fields.downward(answer.head.headers)
-        idle = self._upstream.limits.idle
+        idle = upstream.limits.idle
 
         def answering() -> None:
             self._trying.answering(self._wall(), translator.usage, self._first_byte)
 
+        def watching(whole: bytes) -> None:
+            upstream.lessons.provenance.note_events(whole, upstream.family)
+
         body = BodyRelay(
             translator, stream, self._clock, idle,
-            headers=down, hiding=self._hiding_key, answering=answering,
+            headers=down, hiding=self._hiding_key, answering=answering, watching=watching,
         )  # fmt: skip
         try:
             await body.run(answer)
@@ -211,12 +221,14 @@ class Attempt:
             raise FirstByteTimeout(msg)
 
         body: bytes = await answer.whole().addTimeout(self._left(asked), self._clock, too_late)
-        message = counted(body) if asked.counting else self._upstream.provider.message(body)
+        upstream = self._upstream
+        message = upstream.provider.counted(body) if asked.counting else upstream.provider.message(body)
         if message is None:
             return self._misfit(answer.head, self._hiding_key(body[:COMPLAINT_LIMIT]), "a message")
         if not asked.counting:
             self._exchange.usage = self._usage = usage.of_message(message)
             self._trying.answering(self._wall(), self._usage, None)
+            upstream.lessons.provenance.note_answer(message, upstream.family)
         down = fields.downward(answer.head.headers)
         if first(down, b"content-type") is None:
             down = (*down, (b"content-type", _JSON))
@@ -263,5 +275,6 @@ class Attempt:
                 head.status if head else 0, upstream_id.decode("ascii", "replace"),
                 "" if verdict is Verdict.OK else reason,
                 self._first_byte, self._clock.seconds() - self._started, self._trying.repeat,
+                self._fitting.dropped if self._fitting else (), self._fitting.mended if self._fitting else (),
             )
         )  # fmt: skip

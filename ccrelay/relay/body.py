@@ -51,15 +51,18 @@ class BodyRelay:
         headers: Pairs,
         hiding: Callable[[bytes], bytes],
         answering: Callable[[], None],
+        watching: Callable[[bytes], None],
     ) -> None:
         """
         @param idle: seconds without a byte after which either side counts as stalled.
         @param headers: of the provider's answer, for the head of the client's.
+        @param watching: called with all events of the answer.
         @param answering: called once, as soon as a real answer has begun.
         @param hiding: takes out of an error what the client must not see: our key, should it be repeated.
         """
         self._translator = translator
         self._hiding = hiding
+        self._watching = watching
         self._answering: Callable[[], None] | None = answering
         self._stream = stream
         self._clock = clock
@@ -102,6 +105,7 @@ class BodyRelay:
         if translator.error_first:
             self._done()
             return
+        self._watching(whole)
         if translator.error is not None:
             whole = self._hiding(whole)
         if self._stream.started and self._answering is not None:

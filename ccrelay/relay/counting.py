@@ -1,8 +1,8 @@
-"""Counting tokens: what a provider's count looks like, and what is answered where it has none."""
+"""Counting tokens: what is answered where a provider cannot."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,26 +13,6 @@ if TYPE_CHECKING:
     from ccrelay.relay.interfaces import IClientResponse
     from ccrelay.relay.upstreams import Upstream
     from ccrelay.wire.request import MessagesRequest
-
-NO_COUNTING: Final = frozenset({404, 405, 501})
-"""Statuses by which a provider says that it has no such path, rather than that it failed."""
-
-
-class _Count(msgspec.Struct):
-    input_tokens: int
-
-
-_COUNT: Final = msgspec.json.Decoder(_Count)
-
-
-def counted(body: bytes) -> bytes | None:
-    """Return a provider's answer if it is a count of tokens, else None."""
-    try:
-        _COUNT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return body
-
 
 def cannot_count(upstream: Upstream, request: MessagesRequest, response: IClientResponse) -> None:
     """

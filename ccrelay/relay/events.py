@@ -22,6 +22,8 @@ class AttemptEnded:
     @ivar first_byte: seconds until the answer's head, or None.
     @ivar duration: seconds in all.
     @ivar repeat: whether the same provider and key had been asked before for that request.
+    @ivar dropped: names of beta flags and paths of fields that it was sent without.
+    @ivar mended: what was put right after a refusal: C{credential}, C{thinking}, C{betas}.
     """
 
     request: str
@@ -35,6 +37,8 @@ class AttemptEnded:
     first_byte: float | None
     duration: float
     repeat: bool = False
+    dropped: tuple[str, ...] = ()
+    mended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

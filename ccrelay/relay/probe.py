@@ -91,7 +91,7 @@ class Prober:
         if not healthy:
             reason = reason or f"answered {status}"
             self._breaker().probe_failed(now)
-        elif key is not None and key.secret is not None and status in _REFUSED:
+        elif self._judges(key) and key is not None and status in _REFUSED:
             reason = _refused(key, status, now)
         else:
             self._breaker().probe_succeeded(now)
@@ -101,6 +101,11 @@ class Prober:
         return ProbeEnded(
             self._upstream.name, name, healthy, status, reason, self._clock.seconds() - started
         )
+
+    def _judges(self, key: Key | None) -> bool:
+        """Return whether a refusal would speak of the key that was shown."""
+        judging = self._upstream.provider.capabilities.probe_judges
+        return judging and key is not None and key.secret is not None
 
     async def _ask(self, key: Key | None) -> int:
         request = self._upstream.health

@@ -15,6 +15,7 @@ from ccrelay.errors import (
     Stalled,
 )
 from ccrelay.policy.rate_limits import retry_after
+from ccrelay.providers.aws_errors import clean
 from ccrelay.wire.http import first
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def all_failed(outcomes: Sequence[Outcome]) -> RelayError:
     unfit = [o.error for o in outcomes if isinstance(o.error, ClientError)]
     if len(unfit) == len(outcomes):
         return unfit[0]
-    words = (
-        f"No provider answered ({attempts_in_words(outcomes)}); try again, or check their base_url and keys."
-    )
+    reasons = clean(attempts_in_words(outcomes))  # what AWS says of a role is not for clients
+    words = f"No provider answered ({reasons}); try again, or check their base_url and keys."
     error = AllFailed(words)
     if all(isinstance(o.error, (FirstByteTimeout, Stalled)) for o in outcomes):
         error.status, error.kind = FirstByteTimeout.status, FirstByteTimeout.kind

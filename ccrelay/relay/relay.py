@@ -14,7 +14,7 @@ from ccrelay.policy.plan import Pause, attempts, most_useful
 from ccrelay.policy.verdict import Verdict
 from ccrelay.relay.attempt import Asked, Attempt
 from ccrelay.relay.client_stream import ClientStream
-from ccrelay.relay.counting import NO_COUNTING, cannot_count
+from ccrelay.relay.counting import cannot_count
 from ccrelay.relay.refusals import all_failed, attempts_in_words, honest_headers, nothing_to_try
 from ccrelay.relay.selecting import select
 
@@ -163,8 +163,9 @@ class Relay:
         if chosen is None or chosen.complaint is None:
             raise all_failed(outcomes)
         complaint = chosen.complaint
-        if asked.counting and complaint.status in NO_COUNTING:
-            cannot_count(self.upstreams[chosen.route.provider], asked.request, response)
+        upstream = self.upstreams[chosen.route.provider]
+        if asked.counting and complaint.status in upstream.provider.capabilities.uncountable:
+            cannot_count(upstream, asked.request, response)
         elif stream is not None and stream.opened:
             stream.fail_with(complaint.rendered(exchange.id))
         else:

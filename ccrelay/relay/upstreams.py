@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ccrelay.credentials.static import Bearer, static_credential
 from ccrelay.policy.backend import Way, those_with_the_model
 from ccrelay.policy.breaker import State
+from ccrelay.relay.lessons import Lessons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,10 @@ class Upstream:
     @ivar headers: added to every request.
     @ivar estimates: whether tokens are estimated where it cannot count them.
     @ivar health: the request that shows whether it is there, not yet authorized.
+    @ivar fetched: the credential of those that have none of their keys written down.
+    @ivar family: of those that can read its thinking.
+    @ivar learns: whether a refused flag or field is left out from then on.
+    @ivar lessons: what was learned, of this provider and of all others.
     @ivar made_from: what it was made of; another configuration with the same goes on with it.
     """
 
@@ -59,6 +64,10 @@ class Upstream:
     headers: Pairs = ()
     estimates: bool = True
     made_from: object = None
+    fetched: ICredential | None = None
+    family: str = ""
+    learns: bool = True
+    lessons: Lessons = field(default_factory=Lessons)
 
     @property
     def name(self) -> str:
@@ -72,7 +81,9 @@ class Upstream:
         return self.key_credential(route.key)
 
     def key_credential(self, key: Key | None) -> ICredential:
-        """Return what authorizes a request with one of the provider's keys."""
+        """Return what authorizes a request with one of the provider's keys, or with what it has fetched."""
+        if self.fetched is not None and (key is None or key.secret is None):
+            return self.fetched
         return static_credential(self.provider.scheme, key.secret if key else None)
 
 
@@ -84,8 +95,18 @@ class Upstreams:
     @ivar account: the one that batches, files and the like go to, or None.
     """
 
-    def __init__(self, listed: Sequence[Upstream], routing: Routing, account: str | None = None) -> None:
-        """@param account: C{routing.account_provider}; None for the first that has such resources."""
+    def __init__(
+        self,
+        listed: Sequence[Upstream],
+        routing: Routing,
+        account: str | None = None,
+        lessons: Lessons | None = None,
+    ) -> None:
+        """
+        @param account: C{routing.account_provider}; None for the first that has such resources.
+        @param lessons: what all providers have taught.
+        """
+        self.lessons = lessons or Lessons()
         self.listed = tuple(listed)
         self.routing = routing
         self._by_name = {upstream.name: upstream for upstream in listed}

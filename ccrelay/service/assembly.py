@@ -6,33 +6,34 @@ import secrets
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from twisted.web.iweb import IAgentEndpointFactory
-from zope.interface import implementer
-
 from ccrelay.policy.client import Client
 from ccrelay.policy.plan import Bounds
-from ccrelay.providers.registry import ANTHROPIC, provider_of
+from ccrelay.providers.registry import ANTHROPIC
+from ccrelay.relay.lessons import Lessons
 from ccrelay.relay.relay import Manners, Relay
 from ccrelay.relay.resource import ResourceRelay
 from ccrelay.relay.upstreams import Limits, Upstream, Upstreams
+from ccrelay.service.clouds import credential_of, dialect_of, fetched_as_before
 from ccrelay.service.routing import backend_of, routing_of
-from ccrelay.upstream.agent import Connections, Endpoints, agent_over
+from ccrelay.upstream.agent import Connections, agent_over
 from ccrelay.upstream.client import UpstreamClient
-from ccrelay.upstream.tls import TrustPolicy
 from ccrelay.web.client_auth import ClientAuth, KnownClient
 from ccrelay.web.door import Door, Serving
 from ccrelay.web.gate import Gate
 from ccrelay.web.models import ModelList
 from ccrelay.web.site import RelaySite
 from ccrelay.wire.http import UpstreamRequest
+from ccrelay.wire.thinking import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from twisted.internet.interfaces import IStreamClientEndpoint
-    from twisted.web.client import URI
+    from twisted.internet.defer import Deferred
+    from twisted.web.iweb import IAgentEndpointFactory
 
     from ccrelay.config.model import ProviderSettings, Settings
+    from ccrelay.credentials.interfaces import ICredential
+    from ccrelay.credentials.threads import InThread
     from ccrelay.policy.breaker import Breaker
     from ccrelay.relay.events import IObserver
 
@@ -40,43 +41,14 @@ if TYPE_CHECKING:
 _RANDOM: Final = Random()  # noqa: S311  jitter and shares, nothing secret
 
 
+def _no_threads(_function: Callable[[], Any]) -> Deferred[Any]:
+    msg = "credentials are fetched in threads, and nobody gave any"
+    raise AssertionError(msg)
+
+
 def new_request_id() -> str:
     """Return an id that no other request has."""
     return "req_ccrelay_" + secrets.token_hex(10)
-
-
-@implementer(IAgentEndpointFactory)
-class OneEndpoint:
-    """Connects every URL to the same place."""
-
-    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
-        self._endpoint = endpoint
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:  # noqa: ARG002
-        """Return the one endpoint there is."""
-        return self._endpoint
-
-
-def network_endpoints(reactor: Any) -> Callable[[ProviderSettings], IAgentEndpointFactory]:  # noqa: ANN401
-    """Return how providers are reached for real: by their URL, the simulator inside the process."""
-
-    def of(provider: ProviderSettings) -> IAgentEndpointFactory:
-        if provider.type == "simulator" and provider.base_url is None:
-            from ccrelay.simulator.app import Simulator  # noqa: PLC0415  only where it is used
-            from ccrelay.simulator.pair import SocketPairEndpoint  # noqa: PLC0415
-
-            simulator = Simulator(
-                reactor,
-                scenario=provider.scenario,
-                pace=provider.pace_ms / 1000,
-                error_rate=provider.error_rate,
-                remember=0,
-            )
-            return OneEndpoint(SocketPairEndpoint(reactor, simulator.site))
-        policy = TrustPolicy(provider.ca_file, provider.client_certificate)
-        return Endpoints(reactor, policy, provider.connect_timeout_ms / 1000)
-
-    return of
 
 
 def endpoints_of(
@@ -100,6 +72,7 @@ def upstreams_of(
     chance: Callable[[], float] = _RANDOM.random,
     watch: Callable[[str, str, Breaker], None] = lambda _provider, _model, _breaker: None,
     old: Upstreams | None = None,
+    in_thread: InThread = _no_threads,
 ) -> Upstreams:
     """
     Return the enabled providers of a configuration, each with connections of its own.
@@ -107,7 +80,9 @@ def upstreams_of(
     @param chance: returns a random number, at least 0 and less than 1.
     @param watch: told of each circuit that changes its state.
     @param old: those of the configuration before; what did not change goes on as it is.
+    @param in_thread: where credentials are fetched.
     """
+    lessons = old.lessons if old is not None else Lessons()
     enabled = [p for p in settings.providers if p.enabled]
     passing = {p.name for p in enabled if p.passthrough}
     if settings.server.auth.allow_subscription and not passing:
@@ -126,12 +101,14 @@ def upstreams_of(
         else:
             if before is not None and _same_place(before.made_from, provider):
                 unchanged.add(provider.name)
-            listed.append(_upstream(provider, clock, endpoints, made_from, before))
+            else:
+                lessons.betas.forget(provider.name)
+            listed.append(_upstream(provider, clock, endpoints, made_from, before, lessons, in_thread))
     backends = [upstream.backend for upstream in listed]
     routing = routing_of(
         settings, backends, unchanged, chance, watch, old.routing if old is not None else None
     )
-    return Upstreams(listed, routing, settings.routing.account_provider)
+    return Upstreams(listed, routing, settings.routing.account_provider, lessons)
 
 
 class _MadeFrom(NamedTuple):
@@ -158,10 +135,12 @@ def _upstream(
     endpoints: Callable[[ProviderSettings], IAgentEndpointFactory],
     made_from: _MadeFrom,
     before: Upstream | None,
+    lessons: Lessons,
+    in_thread: InThread,
 ) -> Upstream:
     whole, passthrough = made_from.whole, made_from.passthrough
     same_place = before is not None and _same_place(before.made_from, provider)
-    kind = provider_of(provider.type, provider.base_url, provider.auth, has_key=bool(provider.keys))
+    kind = dialect_of(provider)
     client = _client(provider, clock, endpoints, before)
     health = kind.probe()
     if provider.health_path is not None:
@@ -178,7 +157,23 @@ def _upstream(
         headers,
         provider.count_tokens == "estimate",
         made_from,
+        _fetched(provider, before, in_thread, clock),
+        family_of(provider.type, provider.name),
+        provider.learn_betas,
+        lessons,
     )
+
+
+def _fetched(
+    provider: ProviderSettings,
+    before: Upstream | None,
+    in_thread: InThread,
+    clock: Any,  # noqa: ANN401
+) -> ICredential | None:
+    """Return the credential that is fetched for a provider; one that is fetched as before goes on."""
+    if before is not None and fetched_as_before(cast("_MadeFrom", before.made_from).provider, provider):
+        return before.fetched
+    return credential_of(provider, in_thread, clock)
 
 
 _CONNECTING: Final = (

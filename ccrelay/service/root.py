@@ -14,17 +14,23 @@ from ccrelay.relay.in_flight import InFlight
 from ccrelay.service.assembly import (
     endpoints_of,
     gate_of,
-    network_endpoints,
     serving_of,
     site_of,
     upstreams_of,
 )
 from ccrelay.service.breakers import CircuitBreakerService
+from ccrelay.service.endpoints import network_endpoints
 from ccrelay.service.health import HealthService
 from ccrelay.service.listening import shown
 from ccrelay.service.reload import STOPPING, Reloader, change_doors
 from ccrelay.service.signals import heed
-from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService, Rooms
+from ccrelay.service.tree import (
+    ConnectionsService,
+    CredentialsService,
+    DoorService,
+    RequestsService,
+    Rooms,
+)
 from ccrelay.service.watch import FileWatchService
 from ccrelay.web.door import Door
 
@@ -78,6 +84,7 @@ class Ccrelay(Rooms):
         self._in_flight = InFlight(settings.server.max_concurrent)
         self._breakers = CircuitBreakerService(reactor, wall)
         self._health = HealthService(reactor, wall, self._chance)
+        self._credentials = CredentialsService(reactor, wall)
         self.upstreams = self._made(settings, self._endpoints)
         self._door = Door(serving_of(settings, self.upstreams, reactor, wall), self._in_flight, reactor, wall)
         self._site = site_of(settings, self._door, reactor, [RequestLog()])
@@ -90,11 +97,12 @@ class Ccrelay(Rooms):
             reread or (lambda: self._loaded), self._take_over, self._watch.reading, **how
         )
         rooms: list[Service] = [
-            self._connections, self._breakers, self._health, self._requests, self._watch,
+            self._credentials, self._connections, self._breakers, self._health, self._requests, self._watch,
         ]  # fmt: skip
         rooms.extend(DoorService(address, self._site, reactor) for address in settings.server.listen)
         for room in rooms:
             room.setServiceParent(self)
+        self._credentials.change(self.upstreams)
         self._watch_health(settings)
         self._watch.reading()
 
@@ -126,7 +134,10 @@ class Ccrelay(Rooms):
         return (*self._loaded.files, *self._reloader.wanted)
 
     def _made(self, settings: Settings, endpoints: _Endpoints, old: Upstreams | None = None) -> Upstreams:
-        return upstreams_of(settings, self._reactor, endpoints, self._chance, self._breakers.changed, old)
+        return upstreams_of(
+            settings, self._reactor, endpoints, self._chance, self._breakers.changed, old,
+            self._credentials.threads.run,
+        )  # fmt: skip
 
     def _watch_health(self, settings: Settings) -> None:
         check = settings.health.health_check
@@ -166,6 +177,7 @@ class Ccrelay(Rooms):
         self._in_flight.limit = settings.server.max_concurrent
         self._requests.drain = settings.server.drain_ms / 1000
         self._connections.change(self.upstreams)
+        self._credentials.change(self.upstreams)
         self._breakers.change(old.routing.breakers, self.upstreams.routing.breakers)
         self._watch_health(settings)
         for upstream in self.upstreams.listed:

@@ -90,6 +90,10 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
     known: dict[Secret | None, Key] = {} if old is None else {key.secret: key for key in old.pool.keys}
     named = zip(provider.keys, _names(provider), strict=True)
     keys = [_key(given, name, provider, known) for given, name in named]
+    token = provider.aws_bearer_token
+    if token is not None:
+        held = known.pop(token, None)
+        keys.append(Key("bearer", token) if held is None else held)
     if not keys and not passthrough:
         keys = [known.get(None) or Key("-")]  # keyless kinds count as one key
     mapping = ModelMapping(provider.model_mapping)

@@ -12,9 +12,12 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ccrelay.credentials.threads import Threads
 from ccrelay.service import listening
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IListeningPort
 
     from ccrelay.relay.in_flight import InFlight
@@ -42,6 +45,39 @@ class Rooms(MultiService):
 
     def _not_stopped(self, failure: Failure, name: str) -> None:
         self.log.failure("cannot stop {name}", failure, name=name)
+
+
+class CredentialsService(Service):
+    """The threads in which credentials are fetched, and the fetching before a request needs one."""
+
+    name = "credentials"
+
+    def __init__(self, reactor: Any, wall: Callable[[], float]) -> None:  # noqa: ANN401
+        """@param wall: returns seconds since the epoch."""
+        self.threads = Threads(reactor)
+        self._wall = wall
+        self._upstreams: Upstreams | None = None
+
+    def change(self, upstreams: Upstreams) -> None:
+        """Fetch the credentials of a configuration; those that are held already stay."""
+        self._upstreams = upstreams
+        fetched = [upstream.fetched for upstream in upstreams.listed if upstream.fetched is not None]
+        if fetched:
+            self.threads.resize(len(fetched))
+        if self.running:
+            for credential in fetched:
+                credential.warm(self._wall())
+
+    def startService(self) -> None:
+        """Begin to fetch."""
+        super().startService()
+        if self._upstreams is not None:
+            self.change(self._upstreams)
+
+    def stopService(self) -> None:
+        """Let the threads end; one that hangs is not waited for."""
+        super().stopService()
+        self.threads.stop()
 
 
 class ConnectionsService(Service):

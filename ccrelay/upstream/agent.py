@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from ccrelay.upstream.body import RequestBody
 from ccrelay.upstream.connecting import NamedHost
+from ccrelay.upstream.proxy import ThroughProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
     from twisted.web.http_headers import Headers
     from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS, IResponse
+
+    from ccrelay.wire.proxy import Proxy
 
 KEPT_S: Final = 50.0
 """Seconds an idle connection is kept: less than providers keep theirs, so few are found dead."""
@@ -171,10 +174,21 @@ class Connections(HTTPConnectionPool):
 class Endpoints:
     """Where a URL's host is connected to; one endpoint a host, made once."""
 
-    def __init__(self, reactor: Any, policy: IPolicyForHTTPS, connect_timeout: float) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        reactor: Any,  # noqa: ANN401
+        policy: IPolicyForHTTPS,
+        connect_timeout: float,
+        proxy: Proxy | None = None,
+    ) -> None:
+        """
+        @param connect_timeout: seconds.
+        @param proxy: what connects for us; None for nobody.
+        """
         self._reactor = reactor
         self._policy = policy
         self._timeout = connect_timeout
+        self._proxy = proxy
         self._made: dict[tuple[bytes, bytes, int], IStreamClientEndpoint] = {}
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
@@ -182,11 +196,18 @@ class Endpoints:
         key = (uri.scheme, uri.host, uri.port)
         endpoint = self._made.get(key)
         if endpoint is None:
-            endpoint = NamedHost(self._reactor, uri.host, uri.port, self._timeout)
+            endpoint = self._way(uri.host, uri.port)
             if uri.scheme == b"https":
                 endpoint = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
             self._made[key] = endpoint
         return endpoint
+
+    def _way(self, host: bytes, port: int) -> IStreamClientEndpoint:
+        proxy = self._proxy
+        if proxy is None:
+            return NamedHost(self._reactor, host, port, self._timeout)
+        to_proxy = NamedHost(self._reactor, proxy.host.encode("ascii"), proxy.port, self._timeout)
+        return ThroughProxy(self._reactor, to_proxy, proxy, host, port, self._timeout)
 
 
 @implementer(IAgent)

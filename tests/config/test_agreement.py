@@ -136,20 +136,6 @@ class ProviderTests(SynchronousTestCase):
         (problem,) = self.problems("type: ollama, passthrough: true")
         self.assertIn("passthrough: found it for type ollama; allowed: for type anthropic", problem)
 
-    def test_not_available(self) -> None:
-        """An enabled provider of a kind that this version has not is refused, with nothing more."""
-        for kind in ("bedrock", "azure", "vertex"):
-            self.assertEqual(
-                self.problems(f"type: {kind}"),
-                [
-                    (
-                        f"providers[0].type: type {kind} is not available in this version; "
-                        "set enabled: false or remove it"
-                    )
-                ],
-            )
-            self.assertEqual(self.problems(f"type: {kind}, enabled: false"), [])
-
     def test_none_enabled(self) -> None:
         """A configuration whose providers are all disabled is noted."""
         notes = loaded("providers: [{name: a, type: zai, enabled: false}]").notes

@@ -53,18 +53,35 @@ class ImpliedTests(SynchronousTestCase):
             advice = loaded.notes[-1].partition("config.yaml: ")[2]
             self.assertEqual(settings(advice, environ), loaded.settings)
 
-    def test_unavailable(self) -> None:
-        """What means a kind that this version has not makes none, and is noted."""
-        for environ, kind in (
-            ({"AWS_BEARER_TOKEN_BEDROCK": "x"}, "bedrock"), ({"CLAUDE_CODE_USE_BEDROCK": "1"}, "bedrock"),
-            ({"ANTHROPIC_FOUNDRY_RESOURCE": "x"}, "azure"), ({"ANTHROPIC_VERTEX_PROJECT_ID": "x"}, "vertex"),
-            ({"GOOGLE_APPLICATION_CREDENTIALS": "x", "GOOGLE_CLOUD_PROJECT": "x"}, "vertex"),
-        ):  # fmt: skip
+    def test_clouds(self) -> None:
+        """What is plainly meant for Claude on a cloud makes a provider there, in the region that is named."""
+        for environ, made in (
+            ({"AWS_BEARER_TOKEN_BEDROCK": "test-token"}, ("bedrock", "us-east-1")),
+            ({"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_REGION": "eu-west-1"}, ("bedrock", "eu-west-1")),
+            ({"CLAUDE_CODE_USE_BEDROCK": "1", "AWS_DEFAULT_REGION": "r"}, ("bedrock", "r")),
+            ({"ANTHROPIC_FOUNDRY_RESOURCE": "res", "ANTHROPIC_FOUNDRY_API_KEY": "test"}, ("azure", "key")),
+            ({"ANTHROPIC_FOUNDRY_RESOURCE": "res"}, ("azure", "entra")),
+            ({"ANTHROPIC_VERTEX_PROJECT_ID": "p"}, ("vertex", "global")),
+            ({"ANTHROPIC_VERTEX_PROJECT_ID": "p", "CLOUD_ML_REGION": "us-east5"}, ("vertex", "us-east5")),
+            ({"GOOGLE_APPLICATION_CREDENTIALS": "x", "GOOGLE_CLOUD_PROJECT": "p"}, ("vertex", "global")),
+        ):
+            loaded = from_environment(environ, ollama_answers=True)
+            (one,) = loaded.settings.providers
+            told = {"bedrock": one.aws_region, "azure": one.azure_auth, "vertex": one.gcp_region}
+            self.assertEqual((one.type, told[one.type]), made)
+            self.assertIn(f"is set: provider {one.type}", loaded.notes[0])
+            advice = loaded.notes[-1].partition("config.yaml: ")[2]
+            self.assertEqual(settings(advice, environ), loaded.settings)
+
+    def test_not_meant(self) -> None:
+        """What is there for other programs makes no provider."""
+        for environ in (
+            {"CLAUDE_CODE_USE_BEDROCK": "0", "AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "x"},
+            {"GOOGLE_CLOUD_PROJECT": "x"},
+            {"AZURE_TENANT_ID": "x"},
+        ):
             loaded = from_environment(environ, ollama_answers=False)
             self.assertEqual([provider.type for provider in loaded.settings.providers], ["simulator"])
-            self.assertIn(f"type {kind} is not available in this version", "".join(loaded.notes))
-        for environ in ({"CLAUDE_CODE_USE_BEDROCK": "0"}, {"GOOGLE_CLOUD_PROJECT": "x"}):
-            self.assertNotIn("not available", "".join(from_environment(environ, ollama_answers=False).notes))
 
     def test_broken(self) -> None:
         """A variable that cannot be used is told by its name, without what it holds."""

@@ -60,7 +60,7 @@ providers:
         self.assertEqual(
             set(self.keys(text)),
             {
-                "server.workers", "metrics", "admin", "state", f"{provider}proxy", f"{provider}betas",
+                "server.workers", "metrics", "admin", "state",
                 f"{provider}aws_region", f"{provider}scenario",
             },
         )  # fmt: skip
@@ -69,7 +69,7 @@ providers:
     def test_disabled(self) -> None:
         """Nothing is said of a disabled provider."""
         text = (
-            "providers: [{name: a, type: bedrock, enabled: false, aws_region: r, proxy: http://h:1},"
-            " {name: b, type: simulator, proxy: http://h:1}]"
+            "providers: [{name: a, type: bedrock, enabled: false, gcp_region: r, scenario: slow},"
+            " {name: b, type: simulator, aws_region: r}]"
         )
-        self.assertEqual(self.keys(text), ("providers[1].proxy",))
+        self.assertEqual(self.keys(text), ("providers[1].aws_region",))

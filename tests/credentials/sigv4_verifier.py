@@ -37,7 +37,7 @@ class Refused(Exception):
         self.code = code
 
 
-def verify_sigv4(  # noqa: PLR0917  what is signed, and what it is signed with
+def verify_sigv4(
     method: str,
     url: str,
     headers: Iterable[tuple[bytes, bytes]],

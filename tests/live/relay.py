@@ -12,7 +12,8 @@ from twisted.trial.unittest import TestCase
 from ccrelay.config.model import Settings
 from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
-from ccrelay.service.assembly import network_endpoints, serving_of, site_of, upstreams_of
+from ccrelay.service.assembly import serving_of, site_of, upstreams_of
+from ccrelay.service.endpoints import network_endpoints
 from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService, Rooms
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script

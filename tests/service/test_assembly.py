@@ -9,7 +9,8 @@ from twisted.web.client import URI
 
 from ccrelay.config.model import Settings
 from ccrelay.relay.upstreams import Limits, Upstreams
-from ccrelay.service.assembly import OneEndpoint, auth_of, network_endpoints, new_request_id, upstreams_of
+from ccrelay.service.assembly import auth_of, new_request_id, upstreams_of
+from ccrelay.service.endpoints import OneEndpoint, network_endpoints
 from ccrelay.simulator.pair import SocketPairEndpoint
 from ccrelay.upstream.agent import Endpoints
 from tests.network import Network
