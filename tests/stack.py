@@ -18,6 +18,7 @@ from ccrelay.service.assembly import serving_of, site_of, upstreams_of
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
 from ccrelay.web.door import Door
+from tests.credentials.hands import at_once
 from tests.network import Answer, Network, Peer, http_request, parse, sse
 
 WALL = 1_800_000_000.0
@@ -40,6 +41,11 @@ def body(*, stream: bool = False, **fields: Any) -> bytes:
     if stream:
         asked["stream"] = True
     return json.dumps(asked | fields).encode()
+
+
+def scripted(acts: Any) -> Script:
+    """Return the script of these acts, or itself."""
+    return acts if isinstance(acts, Script) else Script(acts)
 
 
 class Told:
@@ -68,12 +74,14 @@ class Stack:
     def __init__(
         self,
         test: SynchronousTestCase,
-        providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Simulator],
+        providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Script | Simulator],
         settings: Mapping[str, Any] | None = None,
+        in_thread: Callable[..., Any] = at_once,
         **provider: Any,
     ) -> None:
         """
-        @param providers: by name: the acts of its script.
+        @param providers: by name: the acts of its script, or the script.
+        @param in_thread: where credentials are fetched.
         @param settings: sections of the configuration; C{providers} there overrides fields, by name.
         @param provider: fields of every provider.
         """
@@ -90,11 +98,13 @@ class Stack:
         for name, acts in providers.items():
             own = {"name": name, "type": "anthropic", "base_url": f"http://{name}", "keys": [{"key": KEY}]}
             listed.append(own | provider | fields.get(name, {}))
-            made = acts if isinstance(acts, Simulator) else Simulator(self.clock, script=Script(acts))
+            made = acts if isinstance(acts, Simulator) else Simulator(self.clock, script=scripted(acts))
             self.simulators[name] = made
             self.network.listen(name, made.site)
         self.settings = Settings.model_validate(given | {"providers": listed})
-        self.upstreams = upstreams_of(self.settings, self.clock, lambda _provider: self.network)
+        self.upstreams = upstreams_of(
+            self.settings, self.clock, lambda _provider: self.network, in_thread=in_thread
+        )
         self.in_flight = InFlight(self.settings.server.max_concurrent)
         self.serving = serving_of(self.settings, self.upstreams, self.clock, self.wall)
         self.door = Door(self.serving, self.in_flight, self.clock, self.wall)
@@ -198,7 +208,7 @@ class Plain(Stack):
     def __init__(
         self,
         test: SynchronousTestCase,
-        providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Simulator],
+        providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Script | Simulator],
         settings: Mapping[str, Any] | None = None,
         **provider: Any,
     ) -> None:
