@@ -266,13 +266,12 @@ class Attempt:
 
     def _tell(self, outcome: Outcome | None) -> None:
         head = self._head
-        upstream_id = (first(head.headers, b"request-id") or b"") if head else b""
         verdict = Verdict.CANCELLED if outcome is None else outcome.verdict
         reason = "cut short" if outcome is None else outcome.reason
         self._exchange.tried(
             AttemptEnded(
                 self._exchange.id, self._route.provider, self._route.key_name, self._route.model, verdict,
-                head.status if head else 0, upstream_id.decode("ascii", "replace"),
+                head.status if head else 0, fields.request_id(head.headers) if head else "",
                 "" if verdict is Verdict.OK else reason,
                 self._first_byte, self._clock.seconds() - self._started, self._trying.repeat,
                 self._fitting.dropped if self._fitting else (), self._fitting.mended if self._fitting else (),

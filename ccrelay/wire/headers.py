@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ccrelay.wire.http import first
+
 if TYPE_CHECKING:
     from ccrelay.wire.http import Pairs
 
@@ -23,6 +25,9 @@ _DOWN_NAMES: Final = frozenset(
 )
 # What a download of a file or of a batch's results needs beside these.
 _DOWN_RESOURCE: Final = frozenset({b"content-disposition", b"etag", b"last-modified"})
+
+# What providers call their own id of a request.
+_IDS: Final = (b"request-id", b"x-amzn-requestid", b"apim-request-id")
 
 _SECRET_NAMES: Final = frozenset({
     b"authorization", b"x-api-key", b"api-key", b"cookie", b"set-cookie", b"proxy-authorization",
@@ -46,6 +51,12 @@ def upward(pairs: Pairs) -> Pairs:
 def downward(pairs: Pairs) -> Pairs:
     """Return the provider's fields that the client gets with an answer to a message."""
     return tuple(pair for pair in pairs if pair[0] in _DOWN_NAMES or pair[0].startswith(_DOWN_PREFIX))
+
+
+def request_id(pairs: Pairs) -> str:
+    """Return the id that an answer's provider has given to the request; empty where it told none."""
+    given = next((value for name in _IDS if (value := first(pairs, name)) is not None), b"")
+    return given.decode("ascii", "replace")
 
 
 def downward_resource(pairs: Pairs) -> Pairs:
