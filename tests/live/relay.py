@@ -14,11 +14,17 @@ from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
 from ccrelay.service.assembly import serving_of, site_of, upstreams_of
 from ccrelay.service.endpoints import network_endpoints
-from ccrelay.service.tree import ConnectionsService, DoorService, RequestsService, Rooms
+from ccrelay.service.tree import (
+    ConnectionsService,
+    CredentialsService,
+    DoorService,
+    RequestsService,
+    Rooms,
+)
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
 from ccrelay.web.door import Door
-from tests.stack import Told
+from tests.stack import Told, scripted
 
 reactor: Any = _reactor
 
@@ -29,13 +35,13 @@ class Provider:
     """A simulated provider behind a port that the kernel chose."""
 
     def __init__(
-        self, test: TestCase, acts: Sequence[Any] | Callable[..., Any] = (), clock: Any = None
+        self, test: TestCase, acts: Sequence[Any] | Callable[..., Any] | Script = (), clock: Any = None
     ) -> None:
         """
-        @param acts: of its script; none, and it behaves as the simulator does by itself.
+        @param acts: of its script, or the script; none, and it behaves as the simulator does by itself.
         @param clock: a C{Clock}, where the test decides when the events go out.
         """
-        self.simulator = Simulator(clock or reactor, script=Script(acts) if acts else None, pace=0.0)
+        self.simulator = Simulator(clock or reactor, script=scripted(acts) if acts else None, pace=0.0)
         self._port = reactor.listenTCP(0, self.simulator.site, backlog=1024, interface="127.0.0.1")
         self.url = f"http://127.0.0.1:{self._port.getHost().port}"
         test.addCleanup(self.stop)
@@ -69,7 +75,11 @@ class LiveRelay:
         given: dict[str, Any] = {"server": server, "providers": [one], **(settings or {})}
         self.settings = Settings.model_validate(given)
         self.told = Told()
-        self.upstreams = upstreams_of(self.settings, reactor, network_endpoints(reactor))
+        credentials = CredentialsService(reactor, time.time)
+        self.upstreams = upstreams_of(
+            self.settings, reactor, network_endpoints(reactor), in_thread=credentials.threads.run
+        )
+        credentials.change(self.upstreams)
         self.in_flight = InFlight(self.settings.server.max_concurrent)
         serving = serving_of(self.settings, self.upstreams, reactor, time.time)
         entrance = Door(serving, self.in_flight, reactor, time.time)
@@ -78,6 +88,7 @@ class LiveRelay:
         door = DoorService(self.settings.server.listen[0], self.site, reactor)
         drain = self.settings.server.drain_ms / 1000
         for room in (
+            credentials,
             ConnectionsService(self.upstreams),
             RequestsService(self.in_flight, self.site, reactor, drain),
             door,

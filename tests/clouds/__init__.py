@@ -1,0 +1,1 @@
+"""The three clouds through the whole relay."""
