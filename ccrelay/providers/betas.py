@@ -34,6 +34,14 @@ class Lesson:
     fields: frozenset[str] = frozenset()
     unlisted: bool = False
 
+    def joined(self, other: Lesson) -> Lesson:
+        """Return both; the same object where one of them teaches nothing."""
+        if other == NOTHING_LEARNED:
+            return self
+        if self == NOTHING_LEARNED:
+            return other
+        return Lesson(self.flags | other.flags, self.fields | other.fields, self.unlisted or other.unlisted)
+
 
 NOTHING_LEARNED: Final = Lesson()
 

@@ -95,51 +95,53 @@ class Learned:
     What was learned, as it is shown.
 
     @ivar until: when it is forgotten, seconds since the epoch.
+    @ivar counting: whether it holds only where tokens are counted.
     """
 
     provider: str
     model: str
     lesson: Lesson
     until: float
+    counting: bool = False
 
 
 class LearnedBetas:
-    """The lessons of all providers, each by provider and model, and each for a time."""
+    """
+    The lessons of all providers, each by provider and model, and each for a time.
+
+    What is refused where tokens are counted may be welcome in messages, so
+    that holds for counting alone; what messages have taught holds for both.
+    """
 
     def __init__(self, ttl: float = TTL_S, most: int = MOST) -> None:
         self._ttl = ttl
         self._most = most
-        self._learned: OrderedDict[tuple[str, str], Learned] = OrderedDict()
+        self._learned: OrderedDict[tuple[str, str, bool], Learned] = OrderedDict()
 
-    def learn(self, provider: str, model: str, said: Rejection, now: float) -> bool:
+    def learn(
+        self, provider: str, model: str, said: Rejection, now: float, *, counting: bool = False
+    ) -> bool:
         """
         Remember a rejection, and return whether it taught anything new.
 
         Where it did not, a repeat would be refused likewise.
         """
-        known = self.lesson(provider, model, now)
-        lesson = Lesson(
-            known.flags | set(said.flags),
-            known.fields | set(said.fields),
-            known.unlisted or not (said.flags or said.fields),
-        )
-        if lesson == known:
+        known = self.lesson(provider, model, now, counting=counting)
+        taught = Lesson(frozenset(said.flags), frozenset(said.fields), not (said.flags or said.fields))
+        if known.joined(taught) == known:
             return False
-        self._learned[provider, model] = Learned(provider, model, lesson, now + self._ttl)
-        self._learned.move_to_end((provider, model))
+        key = (provider, model, counting)
+        lesson = self._held(key, now).joined(taught)
+        self._learned[key] = Learned(provider, model, lesson, now + self._ttl, counting)
+        self._learned.move_to_end(key)
         while len(self._learned) > self._most:
             self._learned.popitem(last=False)
         return True
 
-    def lesson(self, provider: str, model: str, now: float) -> Lesson:
+    def lesson(self, provider: str, model: str, now: float, *, counting: bool = False) -> Lesson:
         """Return what is known of a provider and model, for L{Betas.fitted}."""
-        learned = self._learned.get((provider, model))
-        if learned is None:
-            return NOTHING_LEARNED
-        if learned.until <= now:
-            del self._learned[provider, model]
-            return NOTHING_LEARNED
-        return learned.lesson
+        lesson = self._held((provider, model, False), now)
+        return lesson.joined(self._held((provider, model, True), now)) if counting else lesson
 
     def shown(self, now: float) -> Iterator[Learned]:
         """Yield what is known now, the latest last."""
@@ -149,3 +151,12 @@ class LearnedBetas:
         """Forget what was learned of a provider; its configuration has changed."""
         for key in [key for key in self._learned if key[0] == provider]:
             del self._learned[key]
+
+    def _held(self, key: tuple[str, str, bool], now: float) -> Lesson:
+        learned = self._learned.get(key)
+        if learned is None:
+            return NOTHING_LEARNED
+        if learned.until <= now:
+            del self._learned[key]
+            return NOTHING_LEARNED
+        return learned.lesson

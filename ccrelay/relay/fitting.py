@@ -81,7 +81,7 @@ class Fitting:
             return False
         if refuses_signature(complaint.status, complaint.message):
             trimmed = repaired(self._request.body)
-            if trimmed.removed and self._once("thinking", again=True):
+            if trimmed.removed and self._once(THINKING, again=True):
                 self._request = replace(self._request, body=trimmed.body)
                 return True
             return False
@@ -93,7 +93,7 @@ class Fitting:
         if said is None or before is None:
             return False
         betas = upstream.lessons.betas
-        if not betas.learn(upstream.name, self._route.model, said, now):
+        if not betas.learn(upstream.name, self._route.model, said, now, counting=counting):
             return False
         fresh = self._fitted(now, counting=counting)
         same = (fresh.request.body, fresh.headers) == (before.request.body, before.headers)
@@ -112,12 +112,12 @@ class Fitting:
         request = self._request
         if trimmed.removed:
             request = replace(request, body=trimmed.body)
-        lesson = upstream.lessons.betas.lesson(upstream.name, model, now)
+        lesson = upstream.lessons.betas.lesson(upstream.name, model, now, counting=counting)
         betas: Betas = upstream.provider.betas
-        fitted = betas.fitted(
-            request.with_model(model), self._headers, lesson, counting=counting
-        )
-        return replace(fitted, dropped=(*fitted.dropped, THINKING)) if trimmed.removed else fitted
+        fitted = betas.fitted(request.with_model(model), self._headers, lesson, counting=counting)
+        if trimmed.removed or THINKING in self.mended:
+            return replace(fitted, dropped=(*fitted.dropped, THINKING))
+        return fitted
 
 
 def headers_for(headers: Pairs, *, pooled: bool) -> Pairs:

@@ -62,7 +62,7 @@ def endpoints_of(
     @raise ConfigError: if a file that this needs cannot be used.
     """
     enabled = [p for p in settings.providers if p.enabled]
-    return {p.name: endpoints(p) for p in enabled if not _reached_as_before(p, old.get(p.name))}
+    return {p.name: endpoints(p) for p in enabled if not _same(_CONNECTING, old.get(p.name), p)}
 
 
 def upstreams_of(
@@ -99,9 +99,9 @@ def upstreams_of(
             listed.append(before)
             unchanged.add(provider.name)
         else:
-            if before is not None and _same_place(before.made_from, provider):
+            if _same(_PLACE, before, provider):
                 unchanged.add(provider.name)
-            else:
+            if not _same((*_PLACE, "betas"), before, provider):
                 lessons.betas.forget(provider.name)
             listed.append(_upstream(provider, clock, endpoints, made_from, before, lessons, in_thread))
     backends = [upstream.backend for upstream in listed]
@@ -123,10 +123,21 @@ class _MadeFrom(NamedTuple):
     passthrough: bool
 
 
-def _same_place(made_from: object, provider: ProviderSettings) -> bool:
-    """Return whether a provider whose settings changed is still asked at the same place."""
-    before = cast("_MadeFrom", made_from).provider
-    return (before.type, before.base_url) == (provider.type, provider.base_url)
+_PLACE: Final = ("type", "base_url", "aws_region", "gcp_region", "gcp_project_id", "azure_resource_name")
+"""The settings that say where a provider is."""
+_CONNECTING: Final = (
+    *_PLACE, "proxy", "ca_file", "client_certificate", "max_connections", "connect_timeout_ms", "scenario",
+    "pace_ms", "error_rate",
+)  # fmt: skip
+"""The settings of a provider that its connections depend on."""
+
+
+def _same(names: tuple[str, ...], before: Upstream | None, provider: ProviderSettings) -> bool:
+    """Return whether settings of these names are what they were; not if there was no such provider."""
+    if before is None:
+        return False
+    was = cast("_MadeFrom", before.made_from).provider
+    return all(getattr(was, name) == getattr(provider, name) for name in names)
 
 
 def _upstream(
@@ -139,7 +150,7 @@ def _upstream(
     in_thread: InThread,
 ) -> Upstream:
     whole, passthrough = made_from.whole, made_from.passthrough
-    same_place = before is not None and _same_place(before.made_from, provider)
+    same_place = _same(_PLACE, before, provider)
     kind = dialect_of(provider)
     client = _client(provider, clock, endpoints, before)
     health = kind.probe()
@@ -176,13 +187,6 @@ def _fetched(
     return credential_of(provider, in_thread, clock)
 
 
-_CONNECTING: Final = (
-    "type", "base_url", "proxy", "ca_file", "client_certificate", "max_connections", "connect_timeout_ms",
-    "scenario", "pace_ms", "error_rate",
-)  # fmt: skip
-"""The settings of a provider that its connections depend on."""
-
-
 def _client(
     provider: ProviderSettings,
     clock: Any,  # noqa: ANN401
@@ -190,19 +194,12 @@ def _client(
     before: Upstream | None,
 ) -> UpstreamClient:
     """Return the way to a provider; who is reached as before keeps its connections."""
-    if before is not None and _reached_as_before(provider, before):
+    if before is not None and _same(_CONNECTING, before, provider):
         return before.client
     patience = provider.connect_timeout_ms / 1000
     pool = Connections(clock, provider.max_connections, patience)
     agent = agent_over(clock, endpoints(provider), pool)
     return UpstreamClient(clock, agent, pool, provider.max_connections, patience)
-
-
-def _reached_as_before(provider: ProviderSettings, before: Upstream | None) -> bool:
-    if before is None:
-        return False
-    was = cast("_MadeFrom", before.made_from).provider
-    return all(getattr(was, name) == getattr(provider, name) for name in _CONNECTING)
 
 
 def auth_of(settings: Settings, old: ClientAuth | None = None) -> ClientAuth:
