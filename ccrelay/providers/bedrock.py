@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ from zope.interface import implementer
 from ccrelay.errors import Malformed, NotFound
 from ccrelay.providers import aws_errors
 from ccrelay.providers.answers import complaint, event_complaint, is_message, scrubbed
-from ccrelay.providers.bedrock_stream import BedrockStream
+from ccrelay.providers.bedrock_stream import BedrockStream, error_data
 from ccrelay.providers.beta_table import BEDROCK, BEDROCK_REFUSES
 from ccrelay.providers.betas import Betas, flags_in
 from ccrelay.providers.interfaces import Capabilities, IProvider
@@ -143,8 +143,11 @@ class Bedrock:
         return scrubbed(found, aws_errors.clean, aws_errors.ARN)
 
     def classify_event(self, said: ErrorBody, data: bytes, now: float) -> Complaint:  # noqa: ARG002
-        """Return the complaint in an C{error} event; the translator has put it into Anthropic's terms."""
-        return scrubbed(event_complaint(said, data), aws_errors.clean, aws_errors.ARN)
+        """Return the complaint in an C{error} event; the translator has put AWS's into Anthropic's terms."""
+        found = event_complaint(said, data)
+        if data == error_data(said.kind, said.message):
+            found = replace(found, body=None)  # no bytes of the provider's
+        return scrubbed(found, aws_errors.clean, aws_errors.ARN)
 
     def _post(self, model: str, call: str, headers: Pairs, body: bytes) -> UpstreamRequest:
         return UpstreamRequest("POST", f"{self.base_url}/model/{model_segment(model)}/{call}", headers, body)

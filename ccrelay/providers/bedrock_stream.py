@@ -42,7 +42,8 @@ class BedrockStream(PassThrough):
     Turns frames into the events that are in them, each with the very bytes of its JSON.
 
     An exception among them, and a stream that is damaged, become an C{error}
-    event; nothing is read after it.
+    event; nothing is read after it, nor after the end of the message, which
+    takes nothing from what the client has got whole.
     """
 
     def __init__(self) -> None:
@@ -81,6 +82,7 @@ class BedrockStream(PassThrough):
         name = found[1] if found else _name(event)
         if name is None:
             return b""  # figures of AWS's own
+        self._over = name == b"message_stop"
         if b"\n" in event or b"\r" in event:
             event = b"\ndata: ".join(_LINE_END.split(event))
         return render(name, event)
@@ -95,8 +97,12 @@ class BedrockStream(PassThrough):
 
     def _failed(self, kind: str, message: str) -> bytes:
         self._over = True
-        said = {"type": "error", "error": {"type": kind, "message": message}}
-        return render(b"error", msgspec.json.encode(said))
+        return render(b"error", error_data(kind, message))
+
+
+def error_data(kind: str, message: str) -> bytes:
+    """Return the JSON of an C{error} event that stands for an exception."""
+    return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
 
 
 def _name(event: bytes) -> bytes | None:

@@ -142,7 +142,8 @@ class Attempt:
         body = self._hiding_key(await self._complaint(answer))
         provider = self._upstream.provider
         complaint = provider.classify(answer.head, body, self._wall(), mapped=self._route.mapped)
-        if asked.counting and answer.head.status in provider.capabilities.uncountable:
+        # By its meaning: AWS says with a 403 that a token has expired, too.
+        if asked.counting and complaint.status in provider.capabilities.uncountable:
             complaint = replace(complaint, verdict=Verdict.CLIENT)  # it cannot count; that is an answer
         return self._outcome(complaint.verdict, complaint)
 

@@ -122,7 +122,7 @@ class RequestTests(SynchronousTestCase):
         return stack.asked("b")[-1]
 
     def test_models(self) -> None:
-        """A mapped model, be it a profile or an ARN, is one segment of the path, its colons and slashes encoded."""
+        """A mapped model, be it a profile or an ARN, is one segment of the path, with its colons encoded."""
         for model, segment in (
             (MODEL, "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0"),
             (ARN, ARN.replace(":", "%3A").replace("/", "%2F")),

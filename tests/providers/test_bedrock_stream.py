@@ -188,14 +188,23 @@ class FailureTests(SynchronousTestCase):
 
     def test_a_damaged_stream(self) -> None:
         """What does not bear its checksums ends the answer with an error, behind what was whole."""
-        bad = bytearray(chunk(EVENTS[1]))
+        bad = bytearray(chunk(EVENTS[2]))
         bad[40] ^= 1
-        out, translator = fed(chunk(EVENTS[0]) + bytes(bad) + chunk(EVENTS[2]))
-        self.assertEqual([name for name, _ in events(out)], [b"message_start", b"error"])
+        out, translator = fed(chunk(EVENTS[0]) + chunk(EVENTS[1]) + bytes(bad) + chunk(EVENTS[3]))
+        names = [name for name, _ in events(out)]
+        self.assertEqual(names, [b"message_start", b"content_block_start", b"error"])
         self.assertIn("checksum", errors(out)[0][1])
         self.assertEqual(errors(out)[0][0], "api_error")
         self.assertFalse(translator.error_first)
         self.assertTrue(fed(b"<html>Bad Gateway</html>")[1].error_first)
+
+    def test_after_the_end(self) -> None:
+        """What follows the end of a message, an exception or damage, takes nothing from it."""
+        for more in (exception("internalServerException", message="x"), b"<html>", chunk(b"no json")):
+            for pieces in ((FRAMES + more,), (FRAMES, more)):
+                out, translator = fed(*pieces)
+                self.assertEqual([data for _, data in events(out)], EVENTS)
+                self.assertIsNone(translator.error)
 
     def test_a_chunk_that_is_none(self) -> None:
         """A chunk that is not JSON, not base64 or carries no JSON ends the answer with an error."""
