@@ -23,7 +23,7 @@ class AttemptEnded:
     @ivar duration: seconds in all.
     @ivar repeat: whether the same provider and key had been asked before for that request.
     @ivar dropped: names of beta flags and paths of fields that it was sent without.
-    @ivar mended: what was put right after a refusal: C{credential}, C{thinking}, C{betas}.
+    @ivar mended: what was put right after a refusal: C{credential}, C{thinking}, C{thinking_off}, C{betas}.
     """
 
     request: str

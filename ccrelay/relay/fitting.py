@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from ccrelay.policy.verdict import Verdict
 from ccrelay.providers.learned import rejection
 from ccrelay.wire import headers as fields
-from ccrelay.wire.thinking import refuses_signature, repaired, without_foreign
+from ccrelay.wire.thinking import (
+    refuses_signature,
+    repaired,
+    thinking_off,
+    wants_thinking,
+    without_foreign,
+)
 
 if TYPE_CHECKING:
     from ccrelay.credentials.interfaces import ICredential
@@ -29,11 +35,12 @@ class Fitting:
     What one attempt sends.
 
     A refusal may say how the same request would do: with a new credential,
-    without thinking that somebody else signed, without a flag or a field.
-    Each of these is tried once, at once, and at the same provider.
+    without thinking that somebody else signed, without asking for thinking
+    where what had to go would be missed, without a flag or a field.  Each of
+    these is tried once, at once, and at the same provider.
 
     @ivar dropped: names of flags and paths of fields that went, for the log and for counting.
-    @ivar mended: what was mended: C{credential}, C{thinking}, C{betas}.
+    @ivar mended: what was mended: C{credential}, C{thinking}, C{thinking_off}, C{betas}.
     """
 
     def __init__(self, request: MessagesRequest, headers: Pairs, route: Route, upstream: Upstream) -> None:
@@ -85,6 +92,11 @@ class Fitting:
                 self._request = replace(self._request, body=trimmed.body)
                 return True
             return False
+        if wants_thinking(complaint.status, complaint.message):
+            if THINKING in self.dropped and self._once("thinking_off", again=True):
+                self._request = replace(self._request, body=thinking_off(self._request.body))
+                return True
+            return False
         return self._relearned(complaint, now, counting=counting)
 
     def _relearned(self, complaint: Complaint, now: float, *, counting: bool) -> bool:
@@ -115,7 +127,7 @@ class Fitting:
         lesson = upstream.lessons.betas.lesson(upstream.name, model, now, counting=counting)
         betas: Betas = upstream.provider.betas
         fitted = betas.fitted(request.with_model(model), self._headers, lesson, counting=counting)
-        if trimmed.removed or THINKING in self.mended:
+        if trimmed.removed or any(what.startswith(THINKING) for what in self.mended):
             return replace(fitted, dropped=(*fitted.dropped, THINKING))
         return fitted
 

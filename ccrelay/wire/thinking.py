@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ccrelay.errors import Malformed
+from ccrelay.wire.body_fields import without_fields
 from ccrelay.wire.edits import edited, elements, members, without
 from ccrelay.wire.sse import events
 
@@ -34,7 +35,10 @@ _INVALID: Final = re.compile(
     r"|thinking\W+blocks?\b.{0,120}cannot be modified",
     re.IGNORECASE | re.DOTALL,
 )
-
+# "… When `thinking` is enabled, a final `assistant` message must start with a thinking block …"
+_WANTED: Final = re.compile(r"must start with a thinking block", re.IGNORECASE)
+_OFF: Final = ("thinking", "context_management.edits[clear_thinking_]")
+"""What of a request is there only where the model is to think."""
 
 _NONE: Final = msgspec.Raw(b"null")
 
@@ -197,6 +201,20 @@ def repaired(body: bytes) -> Trimmed:
 def refuses_signature(status: int, message: str) -> bool:
     """Return whether a refusal is about the signature of thinking, so that L{repaired} may help."""
     return status == 400 and _INVALID.search(message) is not None  # noqa: PLR2004
+
+
+def wants_thinking(status: int, message: str) -> bool:
+    """Return whether a refusal is about thinking that is missing, so that L{thinking_off} may help."""
+    return status == 400 and _WANTED.search(message) is not None  # noqa: PLR2004
+
+
+def thinking_off(body: bytes) -> bytes:
+    """
+    Return a body that asks for no thinking and has none, for the repeat after a refusal for lack of it.
+
+    @raise Malformed: if a key of it stands twice.
+    """
+    return without_fields(repaired(body).body, _OFF)[0]
 
 
 def _without(body: bytes, unwanted: Callable[[_Mark], bool]) -> Trimmed:
