@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from ccrelay.errors import ConfigError
 from ccrelay.service.clouds import dialect_of
 from ccrelay.upstream.agent import Endpoints
 from ccrelay.upstream.tls import TrustPolicy
@@ -42,6 +43,7 @@ def network_endpoints(
     Return how providers are reached for real: by their URL, the simulator inside the process.
 
     @param environ: may name a proxy, for providers that have none of their own.
+    @return: a function that raises L{ConfigError} for what cannot be used.
     """
 
     def of(provider: ProviderSettings) -> IAgentEndpointFactory:
@@ -58,8 +60,23 @@ def network_endpoints(
             )
             return OneEndpoint(SocketPairEndpoint(reactor, simulator.site))
         policy = TrustPolicy(provider.ca_file, provider.client_certificate)
-        named = provider.proxy or proxy_for(dialect_of(provider).base_url, environ)
-        proxy = Proxy.parse(named) if named else None
+        proxy = _proxy_of(provider, environ)
         return Endpoints(reactor, policy, provider.connect_timeout_ms / 1000, proxy)
 
     return of
+
+
+def _proxy_of(provider: ProviderSettings, environ: Mapping[str, str]) -> Proxy | None:
+    """
+    Return what connects to a provider for us, or None for nobody.
+
+    @raise ConfigError: if what is named is no proxy.
+    """
+    named = provider.proxy or proxy_for(dialect_of(provider).base_url, environ)
+    if not named:
+        return None
+    try:
+        return Proxy.parse(named)
+    except ValueError as problem:
+        whose = f"providers: {provider.name}: proxy" if provider.proxy else "HTTPS_PROXY in the environment"
+        raise ConfigError((f"{whose}: found something else; allowed: {problem}",)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PORT: Final = 8080
+_PORT: Final = 80  # of any address that begins with http://
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\.?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +35,37 @@ class Proxy:
 
         @raise ValueError: if it is no such URL; the text says what is allowed, and holds no password.
         """
-        parts = urlsplit(url if "://" in url else f"http://{url}")
         msg = "an address such as http://proxy.example:8080"
         try:
-            port = parts.port or _PORT
+            parts = urlsplit(url if "://" in url else f"http://{url}")
         except ValueError:
             raise ValueError(msg) from None
-        if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query:
+        try:
+            host, port = _host(parts.hostname or ""), parts.port or _PORT
+        except ValueError:
+            raise ValueError(msg) from None
+        if parts.scheme != "http" or parts.path.strip("/") or parts.query or parts.fragment:
             raise ValueError(msg)
         authorization = b""
         if parts.username is not None:
             shown = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             authorization = b"Basic " + base64.b64encode(shown.encode("utf-8"))
-        return cls(parts.hostname, port, authorization)
+        return cls(host, port, authorization)
+
+
+def _host(name: str) -> str:
+    """
+    Return an address, or a name as it is looked up.
+
+    @raise ValueError: if it is neither.
+    """
+    if ":" in name:
+        return str(ip_address(name))
+    ascii_only = name.encode("idna").decode("ascii")
+    if not _NAME.fullmatch(ascii_only):
+        msg = "no name of a host"
+        raise ValueError(msg)
+    return ascii_only
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
@@ -72,7 +92,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
     if entry == "*":
         return True
     name, colon, wanted = entry.rpartition(":")
-    if colon and wanted.isdecimal() and ":" not in name:
+    if colon and wanted.isdecimal() and (":" not in name or name.endswith("]")):
         if int(wanted) != port:
             return False
         entry = name
