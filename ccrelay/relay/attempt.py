@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ccrelay.wire.error_json import ErrorBody
     from ccrelay.wire.http import Pairs, ResponseHead, UpstreamRequest
     from ccrelay.wire.request import MessagesRequest
+    from ccrelay.wire.secret import Secret
 
 _JSON: Final = b"application/json"
 _SUCCESS: Final = range(200, 300)
@@ -88,6 +89,7 @@ class Attempt:
         self._usage = usage.NOTHING_KNOWN
         self._first_byte: float | None = None
         self._fitting: Fitting | None = None
+        self._shown: tuple[Secret, ...] = ()
 
     async def run(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
         """Ask, and relay the answer or find out why there is none."""
@@ -115,6 +117,8 @@ class Attempt:
         while True:
             request = fitting.composed(asked.query, self._wall(), counting=asked.counting)
             request = await credential.authorize(request, self._wall())
+            if route.key is not None:  # else it is the client's own
+                self._shown = fields.secrets_in(request.headers)
             outcome = await self._answered(request, asked, response, stream)
             complaint = outcome.complaint
             if complaint is None or not fitting.mends(
@@ -241,11 +245,10 @@ class Attempt:
         return max(asked.deadline - self._clock.seconds(), 0.001)
 
     def _hiding_key(self, body: bytes) -> bytes:
-        """Return a refusal without our key, should the provider repeat it."""
-        secret = self._route.key.secret if self._route.key else None
-        if secret is None:
-            return body
-        return body.replace(secret.reveal().encode("utf-8"), str(secret).encode("utf-8"))
+        """Return a refusal without our key or token, should the provider repeat it."""
+        for secret in self._shown:
+            body = body.replace(secret.reveal().encode("utf-8"), str(secret).encode("utf-8"))
+        return body
 
     def _failed(self, error: UpstreamError, *, begun: bool = False) -> Outcome:
         return Outcome(self._route, Verdict.BROKEN, self._now(), begun, error=error)

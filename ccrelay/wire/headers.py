@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ccrelay.wire.http import first
+from ccrelay.wire.secret import Secret
 
 if TYPE_CHECKING:
     from ccrelay.wire.http import Pairs
@@ -79,6 +80,12 @@ def without_beta(pairs: Pairs, flag: bytes) -> Pairs:
         if flags:
             kept.append((name, b",".join(flags)))
     return tuple(kept)
+
+
+def secrets_in(pairs: Pairs) -> tuple[Secret, ...]:
+    """Return the credentials that fields show."""
+    shown = (value.removeprefix(b"Bearer ") for name, value in pairs if name in _SECRET_NAMES)
+    return tuple(Secret(value.decode("utf-8", "replace")) for value in shown if value)
 
 
 def redacted(pairs: Pairs) -> Pairs:

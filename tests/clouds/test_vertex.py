@@ -6,7 +6,6 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.credentials.wording import Unavailable
 from ccrelay.policy.verdict import Verdict
 from ccrelay.simulator.acts import Refuses, Says, Sends
 from tests.clouds.rooms import COUNTED, MODEL, MODELS, PROJECT, Clouds, flags, platform, said, vertex
@@ -191,66 +190,6 @@ class ErrorTests(SynchronousTestCase):
         status, _, words = said(stack.ask())
         self.assertEqual(status, 502)
         self.assertIn("vertex: answered 200 with a body that is text/html", words)
-
-
-class TokenTests(SynchronousTestCase):
-    """The credential: fetched once, renewed once where it is refused."""
-
-    def test_one_fetch(self) -> None:
-        """All requests show the same token, which is fetched when the first needs it."""
-        stack = Clouds(self, {"vertex": vertex([Says("x")])})
-        self.assertEqual(stack.tokens.fetched, 0)
-        for stream in (False, True, False):
-            self.assertEqual(stack.ask(body(stream=stream)).status, 200)
-        self.assertEqual(list(stack.bearers), ["Bearer token-number-1"] * 3)
-
-    def test_renewed_once(self) -> None:
-        """A refused token is fetched anew and the request repeated at once; the client sees one answer."""
-        for stream in (False, True):
-            stack = Clouds(self, {"vertex": vertex([EXPIRED, Says("hello")])})
-            answer = stack.ask(body(stream=stream))
-            self.assertEqual((answer.status, text(answer)), (200, "hello"))
-            self.assertEqual(list(stack.bearers), ["Bearer token-number-1", "Bearer token-number-2"])
-            (attempt,) = stack.told.attempts
-            self.assertEqual((attempt.verdict, attempt.mended), (Verdict.OK, ("credential",)))
-
-    def test_refused_again(self) -> None:
-        """A second refusal is not the token's age: another provider answers, and for a minute it is kept."""
-        stack = Clouds(self, {"vertex": vertex([EXPIRED]), "a": [Says("from a")]})
-        for _ in range(3):
-            self.assertEqual(text(stack.ask()), "from a")
-        shown = [1, 2, 2, 2]
-        self.assertEqual(list(stack.bearers), [f"Bearer token-number-{number}" for number in shown])
-        self.assertEqual([attempt.provider for attempt in stack.told.attempts], ["vertex", "a"] * 3)
-        stack.go(60)
-        self.assertEqual(text(stack.ask()), "from a")
-        self.assertEqual(stack.tokens.fetched, 3)
-
-    def test_nobody_else(self) -> None:
-        """Without another provider the client reads the refusal, in Anthropic's terms."""
-        stack = Clouds(self, {"vertex": vertex([EXPIRED])})
-        self.assertEqual(
-            said(stack.ask()),
-            (401, "authentication_error", "Request had invalid authentication credentials."),
-        )
-
-    def test_no_credential(self) -> None:
-        """A credential that cannot be had is the provider's failure, told with its remedy."""
-        problem = Unavailable("key.json cannot be read", "let the relay read it")
-        stack = Clouds(self, {"vertex": vertex([Says("x")]), "a": [Says("from a")]})
-        stack.tokens.missing = problem
-        self.assertEqual(text(stack.ask()), "from a")
-        self.assertEqual(
-            stack.told.attempts[0].reason,
-            "the Google credentials of vertex could not be had: key.json cannot be read; "
-            "let the relay read it",
-        )
-        stack = Clouds(self, {"vertex": vertex([Says("x")])})
-        stack.tokens.missing = problem
-        status, _, words = said(stack.ask())
-        self.assertEqual(status, 502)
-        self.assertIn("could not be had: key.json cannot be read; let the relay read it", words)
-        self.assertEqual(stack.asked("vertex"), [])
 
 
 class CountTests(SynchronousTestCase):
