@@ -8,7 +8,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccrelay.policy.verdict import Verdict
-from ccrelay.simulator.acts import Refuses, Says
+from ccrelay.simulator.acts import Refuses, Says, Streams
+from ccrelay.wire.error_json import error_event
+from ccrelay.wire.sse import PING
 from tests.clouds.rooms import COUNTED, flags, said, vertex
 from tests.clouds.test_betas import Room, providers, sent_flags
 from tests.network import sse
@@ -100,6 +102,16 @@ class RepeatTests(SynchronousTestCase):
             room = Room(self, providers(act, HELLO, names=["zai"]))
             self.assertEqual(room.ask(headers=flags(NEW)).status, act.status)
             self.assertEqual(len(room.asked("zai")), 1)
+
+    def test_said_in_a_stream(self) -> None:
+        """A refusal that is the first event of a stream is mended likewise; the client sees one answer."""
+        said_first = Streams((PING, error_event("invalid_request_error", NAMED.message or "", "r")))
+        room = Room(self, providers(said_first, HELLO, names=["zai"]))
+        peer = room.send(body(stream=True), headers=flags(NEW, KNOWN))
+        self.assertEqual(text(room.answer(peer)), "hello")
+        self.assertEqual(room.events(peer).count("message_start"), 1)
+        self.assertNotIn("error", room.events(peer))
+        self.assertEqual([sent_flags(asked) for asked in room.asked("zai")], [(NEW, KNOWN), (KNOWN,)])
 
     def test_nobody_else_is_asked(self) -> None:
         """The request is right at the provider that was chosen; another is not asked in its place."""
