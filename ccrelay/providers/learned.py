@@ -47,6 +47,11 @@ class Rejection:
     flags: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
 
+    @property
+    def lesson(self) -> Lesson:
+        """What it teaches."""
+        return Lesson(frozenset(self.flags), frozenset(self.fields), not (self.flags or self.fields))
+
 
 def rejection(status: int, message: str) -> Rejection | None:
     """Return what a refusal of a flag or field names, or None where it is about something else."""
@@ -121,17 +126,12 @@ class LearnedBetas:
     def learn(
         self, provider: str, model: str, said: Rejection, now: float, *, counting: bool = False
     ) -> bool:
-        """
-        Remember a rejection, and return whether it taught anything new.
-
-        Where it did not, a repeat would be refused likewise.
-        """
+        """Remember a rejection, and return whether it taught anything new."""
         known = self.lesson(provider, model, now, counting=counting)
-        taught = Lesson(frozenset(said.flags), frozenset(said.fields), not (said.flags or said.fields))
-        if known.joined(taught) == known:
+        if known.joined(said.lesson) == known:
             return False
         key = (provider, model, counting)
-        lesson = self._held(key, now).joined(taught)
+        lesson = self._held(key, now).joined(said.lesson)
         self._learned[key] = Learned(provider, model, lesson, now + self._ttl, counting)
         self._learned.move_to_end(key)
         while len(self._learned) > self._most:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ccrelay.policy.verdict import Verdict
+from ccrelay.providers.betas import NOTHING_LEARNED
 from ccrelay.providers.learned import rejection
 from ccrelay.wire import headers as fields
 from ccrelay.wire.thinking import (
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ccrelay.credentials.interfaces import ICredential
     from ccrelay.policy.route import Route
     from ccrelay.policy.verdict import Complaint
-    from ccrelay.providers.betas import Betas, Fitted
+    from ccrelay.providers.betas import Betas, Fitted, Lesson
     from ccrelay.relay.upstreams import Upstream
     from ccrelay.wire.http import Pairs, UpstreamRequest
     from ccrelay.wire.request import MessagesRequest
@@ -100,16 +101,16 @@ class Fitting:
         return self._relearned(complaint, now, counting=counting)
 
     def _relearned(self, complaint: Complaint, now: float, *, counting: bool) -> bool:
+        """Learn from a refusal unless the request would be the same; another may have taught it meanwhile."""
         upstream, before = self._upstream, self._last
         said = rejection(complaint.status, complaint.message) if upstream.learns else None
         if said is None or before is None:
             return False
-        betas = upstream.lessons.betas
-        if not betas.learn(upstream.name, self._route.model, said, now, counting=counting):
+        fresh = self._fitted(now, said.lesson, counting=counting)
+        if (fresh.request.body, fresh.headers) == (before.request.body, before.headers):
             return False
-        fresh = self._fitted(now, counting=counting)
-        same = (fresh.request.body, fresh.headers) == (before.request.body, before.headers)
-        return self._once("betas", again=not same)
+        upstream.lessons.betas.learn(upstream.name, self._route.model, said, now, counting=counting)
+        return self._once("betas", again=True)
 
     def _once(self, what: str, *, again: bool) -> bool:
         if not again or what in self.mended:
@@ -117,8 +118,12 @@ class Fitting:
         self.mended = (*self.mended, what)
         return True
 
-    def _fitted(self, now: float, *, counting: bool) -> Fitted:
-        """Return the request with the model's name there, and without what this provider would refuse."""
+    def _fitted(self, now: float, taught: Lesson = NOTHING_LEARNED, *, counting: bool) -> Fitted:
+        """
+        Return the request with the model's name there, and without what this provider would refuse.
+
+        @param taught: beside what is known.
+        """
         upstream, model = self._upstream, self._route.model
         trimmed = without_foreign(self._request.body, upstream.family, upstream.lessons.provenance)
         request = self._request
@@ -126,7 +131,8 @@ class Fitting:
             request = replace(request, body=trimmed.body)
         lesson = upstream.lessons.betas.lesson(upstream.name, model, now, counting=counting)
         betas: Betas = upstream.provider.betas
-        fitted = betas.fitted(request.with_model(model), self._headers, lesson, counting=counting)
+        request = request.with_model(model)
+        fitted = betas.fitted(request, self._headers, lesson.joined(taught), counting=counting)
         if trimmed.removed or any(what.startswith(THINKING) for what in self.mended):
             return replace(fitted, dropped=(*fitted.dropped, THINKING))
         return fitted

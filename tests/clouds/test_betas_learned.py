@@ -92,6 +92,8 @@ class RepeatTests(SynchronousTestCase):
             self.assertEqual(room.ask(headers=flags(*sent) if sent else flags("x")[:-1]).status, 400)
             self.assertEqual(len(room.asked("bedrock")), 1)
             self.assertEqual(room.told.attempts[0].mended, ())
+            room.ask(headers=flags(NEWER))
+            self.assertEqual(sent_flags(room.asked("bedrock")[1]), (NEWER,))
 
     def test_other_refusals(self) -> None:
         """What is about something else, or is no refusal of the request, is not repeated for this."""

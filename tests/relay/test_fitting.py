@@ -212,3 +212,12 @@ class MendTests(FittingTestCase):
         self.assertFalse(self.mends(fitting, refused_flag(FLAG)))
         self.assertFalse(self.mends(fitting, refused_flag(FLAG)))
         self.assertEqual(fitting.mended, ())
+        self.assertEqual(list(self.lessons.betas.shown(NOW)), [])
+
+    def test_several_at_once(self) -> None:
+        """Requests that were under way together and are refused alike are each repeated."""
+        together = [self.fitting("zai", BODY, FLAG) for _ in range(3)]
+        for fitting in together:
+            self.sent(fitting)
+        self.assertEqual([self.mends(fitting, refused_flag(FLAG)) for fitting in together], [True] * 3)
+        self.assertEqual([self.sent(fitting).headers for fitting in together], [()] * 3)
