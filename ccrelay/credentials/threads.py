@@ -60,8 +60,12 @@ class Threads:
         self._stopped = False
 
     def resize(self, credentials: int) -> None:
-        """Have threads for another number of credentials, after a reload."""
-        self._pool.adjustPoolsize(0, credentials + SPARE)
+        """
+        Have threads for another number of credentials, after a reload.
+
+        Those that are busy are not counted: what they fetch may be wanted no more, and may hang for ever.
+        """
+        self._pool.adjustPoolsize(0, credentials + SPARE + len(self._pool.working))
 
     def run(self, function: Callable[[], T], /) -> Deferred[T]:
         """

@@ -55,6 +55,16 @@ class ThreadsTests(TestCase):
         self.go_on.set()
         await gatherResults(hanging)
 
+    async def test_those_that_hang_are_no_more_counted(self) -> None:
+        """Fetches that hang, of however many configurations, take no thread from those of a later one."""
+        hanging = []
+        for _ in range(3):
+            hanging += [self.threads.run(self.go_on.wait) for _ in range(TEN + SPARE)]
+            self.threads.resize(TEN)
+            self.assertEqual(await self.threads.run(int), 0)
+        self.go_on.set()
+        await gatherResults(hanging)
+
     async def test_apart_from_the_reactors(self) -> None:
         """The reactor's own threads, which resolve host names, are not used."""
         seen = await gatherResults([self.threads.run(current_thread) for _ in range(5)])
