@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import re
 import subprocess
@@ -44,9 +43,6 @@ class LoopTests(TestCase):
         service = a_pod(self, delay=SLOW_S)
         other = Provider(self, [Says("x")])
         a = {"name": "a", "type": "anthropic", "base_url": other.url, "keys": [{"key": "sk-a-0123456789"}]}
-        gc.collect()
-        gc.freeze()  # looking through what hundreds of tests have left takes half a second
-        self.addCleanup(gc.unfreeze)
         watch = LoopWatch(reactor)
         self.addCleanup(watch.stop)
         live = Live(self, {}, a | {"aws_region": None}, auth={"clients": CLIENTS})
