@@ -40,16 +40,16 @@ class Matrix:
 
 
 def _test(row: Row, scope: Scope, effect: Effect) -> Callable[[Any], None]:
-    def test(self: Any) -> None:
+    def check(self: Any) -> None:
         cell = Cell(self, row, self.topology, scope, self.stream)
         series = expected(row, self.topology, scope, stream=self.stream)
         for column in COLUMNS:
             column(self, cell, series)
 
     name = f"test {row.name}, {scope.value}"
-    test.__name__ = re.sub(r"\W+", "_", name.lower()).strip("_")
-    test.__doc__ = f"Where a provider {row.name}, {scope.value}, {effect.blame.rule}."
-    return test
+    check.__name__ = re.sub(r"\W+", "_", name.lower()).strip("_")
+    check.__doc__ = f"Where a provider {row.name}, {scope.value}, {effect.blame.rule}."
+    return check
 
 
 class OneKeyTests(Matrix, SynchronousTestCase, topology=ONE_KEY, stream=False):
