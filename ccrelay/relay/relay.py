@@ -163,6 +163,7 @@ class Relay:
         if chosen is None or chosen.complaint is None:
             raise all_failed(outcomes)
         complaint = chosen.complaint
+        exchange.answered, exchange.route = _place(outcomes, chosen), chosen.route
         if asked.counting and complaint.status in NO_COUNTING:
             cannot_count(self.upstreams[chosen.route.provider], asked.request, response)
         elif stream is not None and stream.opened:
@@ -181,3 +182,7 @@ class Relay:
 
     def _now(self) -> Moment:
         return Moment(self._clock.seconds(), self._wall())
+
+
+def _place(outcomes: tuple[Outcome, ...], chosen: Outcome) -> int:
+    return next(place for place, outcome in enumerate(outcomes) if outcome is chosen)
