@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
@@ -21,6 +22,7 @@ from ccrelay.web.door import Door
 from tests.network import Answer, Network, Peer, http_request, parse, sse
 
 WALL = 1_800_000_000.0
+RANDOM = Random()
 KEY = "sk-test-0123456789abcdef"
 HEADERS = (
     ("host", "localhost:8787"),
@@ -70,11 +72,14 @@ class Stack:
         test: SynchronousTestCase,
         providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Simulator],
         settings: Mapping[str, Any] | None = None,
+        *,
+        chance: Callable[[], float] = RANDOM.random,
         **provider: Any,
     ) -> None:
         """
         @param providers: by name: the acts of its script.
         @param settings: sections of the configuration; C{providers} there overrides fields, by name.
+        @param chance: decides what is left to chance.
         @param provider: fields of every provider.
         """
         self.test = test
@@ -94,7 +99,7 @@ class Stack:
             self.simulators[name] = made
             self.network.listen(name, made.site)
         self.settings = Settings.model_validate(given | {"providers": listed})
-        self.upstreams = upstreams_of(self.settings, self.clock, lambda _provider: self.network)
+        self.upstreams = upstreams_of(self.settings, self.clock, lambda _provider: self.network, chance)
         self.in_flight = InFlight(self.settings.server.max_concurrent)
         self.serving = serving_of(self.settings, self.upstreams, self.clock, self.wall)
         self.door = Door(self.serving, self.in_flight, self.clock, self.wall)
