@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
@@ -22,6 +23,7 @@ from tests.credentials.hands import at_once
 from tests.network import Answer, Network, Peer, http_request, parse, sse
 
 WALL = 1_800_000_000.0
+RANDOM = Random()
 KEY = "sk-test-0123456789abcdef"
 HEADERS = (
     ("host", "localhost:8787"),
@@ -77,12 +79,15 @@ class Stack:
         providers: Mapping[str, Sequence[Any] | Callable[..., Any] | Script | Simulator],
         settings: Mapping[str, Any] | None = None,
         in_thread: Callable[..., Any] = at_once,
+        *,
+        chance: Callable[[], float] = RANDOM.random,
         **provider: Any,
     ) -> None:
         """
         @param providers: by name: the acts of its script, or the script.
         @param in_thread: where credentials are fetched.
         @param settings: sections of the configuration; C{providers} there overrides fields, by name.
+        @param chance: decides what is left to chance.
         @param provider: fields of every provider.
         """
         self.test = test
@@ -103,7 +108,7 @@ class Stack:
             self.network.listen(name, made.site)
         self.settings = Settings.model_validate(given | {"providers": listed})
         self.upstreams = upstreams_of(
-            self.settings, self.clock, lambda _provider: self.network, in_thread=in_thread
+            self.settings, self.clock, lambda _provider: self.network, chance, in_thread=in_thread
         )
         self.in_flight = InFlight(self.settings.server.max_concurrent)
         self.serving = serving_of(self.settings, self.upstreams, self.clock, self.wall)

@@ -60,9 +60,26 @@ def notes(settings: Settings) -> Iterator[str]:
                 f"providers[{place}].model_mapping: {' -> '.join(circle)} is a circle: names are mapped "
                 "once, so these are exchanged; if that is not meant, take one of them out"
             )
+    yield from _without_effect(settings)
     auth = settings.server.auth
     if auth.allow_anonymous and not auth.asks and any(map(reachable_from_outside, settings.server.listen)):
         yield "allow_anonymous: whoever reaches the relay from another machine may use its providers"
+
+
+def _without_effect(settings: Settings) -> Iterator[str]:
+    """Yield what a strategy lacks to do anything, and what does nothing under the strategy there is."""
+    routing = settings.routing
+    enabled = [provider for provider in settings.providers if provider.enabled]
+    mapped = {*routing.model_mapping.values(), routing.default_provider} - {None}
+    if routing.strategy == "cost_based" and not any(provider.price for provider in enabled):
+        yield "routing.strategy: cost_based needs a price at one provider; without any it is failover"
+    if routing.strategy == "model_based" and not mapped:
+        yield "routing.strategy: model_based needs model_mapping or default_provider, else it is failover"
+    if routing.strategy != "model_based" and mapped:
+        yield f"routing.model_mapping and default_provider do nothing under the strategy {routing.strategy}"
+    off = {provider.name for provider in settings.providers if not provider.enabled} & mapped
+    for name in sorted(map(str, off)):
+        yield f"routing: the provider {name} is named for models and is disabled, so others serve these"
 
 
 def _circle(table: Mapping[str, str]) -> list[str]:

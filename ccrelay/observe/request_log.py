@@ -57,7 +57,7 @@ class RequestLog:
 
     def request_ended(self, request: RequestEnded) -> None:
         """Log a request, whatever its end; quiet ones only at debug."""
-        last = request.attempts[-1] if request.attempts else None
+        last = request.attempts[request.answered] if request.attempts else None
         usage = request.usage
         fields: dict[str, Any] = {
             "id": request.id,

@@ -72,6 +72,7 @@ class Breaker:
         OPEN       its time is over                                 HALF_OPEN
         OPEN       a health probe succeeded                         HALF_OPEN
         OPEN       a request enters early                           HALF_OPEN, and takes a place
+        HALF_OPEN  a request failed, one having entered early       OPEN for the rest of its time
         HALF_OPEN  a request succeeded, C{half_open_probes} in all  CLOSED
         HALF_OPEN  a request failed                                 OPEN for twice as long as before
         not OPEN   a health probe failed, C{unhealthy_after}        OPEN, as above
@@ -98,6 +99,7 @@ class Breaker:
         "_era",
         "_out",
         "_probe_failures",
+        "_resumes",
         "_state",
         "_successes",
         "_tally",
@@ -121,6 +123,7 @@ class Breaker:
         self._era = 0
         self._out = 0
         self._state = State.CLOSED
+        self._resumes = 0.0
         self.reset()
 
     def state(self, now: float) -> State:
@@ -159,7 +162,7 @@ class Breaker:
         if not self.admits(now, early=early):
             return None
         if self._state is State.OPEN:
-            self._half_open()
+            self._half_open(early=now < self._due)
         gated = self._state is State.HALF_OPEN
         self._out += gated
         return Pass(partial(self._ended, self._era, gated), gated=gated)
@@ -174,6 +177,9 @@ class Breaker:
         self._probe_failures = 0
         if self.state(now) is State.OPEN:
             self._half_open()
+        elif self._resumes:
+            self._resumes = 0.0
+            self._changed(self)
 
     def probe_failed(self, now: float) -> None:
         """Take note of a health probe that failed."""
@@ -219,7 +225,9 @@ class Breaker:
 
     def _failed(self, now: float) -> None:
         self.failures += 1
-        if self._state is State.HALF_OPEN or self._too_many(now):
+        if self._state is State.HALF_OPEN and self._resumes > now:
+            self._resume()
+        elif self._state is State.HALF_OPEN or self._too_many(now):
             self._open(now)
 
     def _too_many(self, now: float) -> bool:
@@ -235,7 +243,7 @@ class Breaker:
         before = self._state
         self._era += 1
         self._state = State.CLOSED
-        self._doubled = self._due = 0.0
+        self._doubled = self._due = self._resumes = 0.0
         self.failures = 0
         self._successes: int = 0
         self._tally = Tally(self._thresholds.window)
@@ -245,14 +253,29 @@ class Breaker:
     def _open(self, now: float) -> None:
         self._era += 1
         self._state = State.OPEN
+        self._resumes = 0.0
         limits = self._thresholds
         self._doubled = max(limits.open_for, min(self._doubled * 2, limits.longest / (1 + JITTER)))
         seconds = self._doubled * (1 + JITTER * self._chance())
         self._due = now + min(seconds, max(limits.open_for, limits.longest))
         self._changed(self)
 
-    def _half_open(self) -> None:
+    def _half_open(self, *, early: bool = False) -> None:
+        """
+        Become half open.
+
+        @param early: whether it is not due: then nothing of it is told, and a failure undoes it, or every
+            request of an outage would make the circuit stay open twice as long.
+        """
         self._era += 1
         self._state = State.HALF_OPEN
         self._successes = 0
-        self._changed(self)
+        self._resumes = self._due if early else 0.0
+        if not early:
+            self._changed(self)
+
+    def _resume(self) -> None:
+        """Be open again as before somebody entered early."""
+        self._era += 1
+        self._state = State.OPEN
+        self._due, self._resumes = self._resumes, 0.0

@@ -137,6 +137,10 @@ class Key:
             return False
         return ask is None or self._allowance.fits(ask, now)
 
+    def waiting(self, now: float) -> bool:
+        """Return whether it is to be left alone for anything: for all models, or for one."""
+        return now < self._waits.latest
+
     def soft(self, now: float, ask: Ask) -> bool:
         """Return whether other keys should go first: it is pausing, degraded, or short of what is asked."""
         return self.degraded or now < self._pause.until or self._learned.short(ask, now)

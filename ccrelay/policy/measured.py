@@ -46,8 +46,9 @@ class LatencyBased(Strategy):
     C{latency_based}: the lowest moving average of time to first byte first.
 
     A share of the new conversations begins with one of the others, each as
-    likely as the next, so that all stay measured; a provider not measured yet
-    comes behind all that are.
+    likely as the next, so that all stay measured.  A provider not measured yet
+    is first for one conversation; then it comes behind all that are, as it may
+    not answer at all.
     """
 
     def __init__(self, chance: Callable[[], float], share: float = 0.05) -> None:
@@ -57,10 +58,18 @@ class LatencyBased(Strategy):
         """
         self._chance = chance
         self._share = share
+        self._offered: set[str] = set()
 
     def order(self, candidates: Sequence[C], demand: Demand) -> tuple[C, ...]:
         """See L{Strategy.order}."""
         ordered = self.preview(candidates, demand)
+        fresh = [
+            at for at, one in enumerate(ordered) if one.first_byte is None and one.name not in self._offered
+        ]
+        if fresh:
+            self._offered.add(ordered[fresh[0]].name)
+            at = fresh[0]
+            return (*ordered[at : at + 1], *ordered[:at], *ordered[at + 1 :])
         if not ordered[1:] or self._chance() >= self._share:
             return ordered
         at = 1 + int(self._chance() * (len(ordered) - 1))

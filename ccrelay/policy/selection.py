@@ -86,7 +86,7 @@ class Selection:
         """
         Return the next try at a place that was not tried, or None if there is none.
 
-        While nothing was tried and every breaker is open, the provider that is
+        Where only providers are left whose breakers are open, the one that is
         due soonest is asked, through its half-open gate.
         """
         found = self._find(now)
@@ -138,8 +138,9 @@ class Selection:
 
         @param but: a key that does not count.
         """
+        due = self._routing.breakers.due
         times = [
-            at
+            max(at, due(way.name, way.model, now))
             for way in self._ways
             if way not in self._left
             for key in way.backend.pool.keys
@@ -175,16 +176,16 @@ class Selection:
             key = self._untried(way, key_name, now)
             if key is not None:
                 return _Found(way, key)
-        return None if self._tried else self._last_resort(now)
+        return self._last_resort(now)
 
     def _last_resort(self, now: float) -> _Found | None:
         breakers = self._routing.breakers
         best: tuple[float, _Found] | None = None
         for way, key_name in self._in_order(now):
-            if not breakers.admits(way.name, way.model, now, early=True):
+            if way in self._left or not breakers.admits(way.name, way.model, now, early=True):
                 continue
             key = None if way.own else self._untried(way, key_name, now)
-            if key is None and not way.own:
+            if (way.name, id(None)) in self._tried if way.own else key is None:
                 continue
             due = breakers.due(way.name, way.model, now)
             if best is None or due < best[0]:

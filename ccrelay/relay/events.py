@@ -55,6 +55,7 @@ class RequestEnded:
     @ivar duration: seconds from the request's head to its end.
     @ivar why: why it ended: C{complete}, or what cut it short.
     @ivar quiet: whether it is one of the calls that nobody wants to read about.
+    @ivar answered: which of the attempts the answer is from; -1 for the last.
     """
 
     id: str
@@ -72,6 +73,7 @@ class RequestEnded:
     duration: float
     why: str
     quiet: bool
+    answered: int = -1
 
 
 class IObserver(Protocol):

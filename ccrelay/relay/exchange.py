@@ -29,6 +29,7 @@ class Exchange:
     @ivar strategy: what chose the first provider; C{conversation}: what may have kept it at another.
     @ivar weight: bytes of the request, as far as they cost a model.
     @ivar route: the one that is or was tried last; C{attempt}: how many there were.
+    @ivar answered: which of the attempts the answer is from; -1 for the last.
     @ivar why: why it ended; the first reason given stays.
     @ivar interrupted: the relay's own reason for cutting it short, which tells
         that apart from a client that left: both arrive as a cancellation.
@@ -55,6 +56,7 @@ class Exchange:
         self.attempts: list[AttemptEnded] = []
         self.route: Route | None = None
         self.attempt = 0
+        self.answered = -1
         self.first_byte: float | None = None
         self.why = ""
         self.quiet = False
@@ -116,7 +118,7 @@ class Exchange:
         ended = RequestEnded(
             self.id, self.method, self.path, self.client.name, self.session, self.model, self.stream,
             self.status, self.sent, self.usage, tuple(self.attempts), self.first_byte,
-            now - self.started, self.why or COMPLETE, self.quiet,
+            now - self.started, self.why or COMPLETE, self.quiet, self.answered,
         )  # fmt: skip
         for observer in observers:
             observer.request_ended(ended)

@@ -76,10 +76,12 @@ class Prober:
         self._within = within
         self._turn = 0
 
-    async def probe(self) -> ProbeEnded:
-        """Ask, judge the provider and the key, and return how it went."""
+    async def probe(self) -> ProbeEnded | None:
+        """Ask, judge provider and key, and return how it went; None where no key is due to be shown."""
         started = self._clock.seconds()
         key = self._next_key()
+        if key is None and self._upstream.backend.pool.keys:
+            return None
         status, reason = 0, ""
         asking = Deferred.fromCoroutine(self._ask(key))
         try:

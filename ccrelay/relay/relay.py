@@ -163,6 +163,7 @@ class Relay:
         if chosen is None or chosen.complaint is None:
             raise all_failed(outcomes)
         complaint = chosen.complaint
+        exchange.answered, exchange.route = _place(outcomes, chosen), chosen.route
         upstream = self.upstreams[chosen.route.provider]
         if asked.counting and complaint.status in upstream.provider.capabilities.uncountable:
             cannot_count(upstream, asked.request, response)
@@ -182,3 +183,7 @@ class Relay:
 
     def _now(self) -> Moment:
         return Moment(self._clock.seconds(), self._wall())
+
+
+def _place(outcomes: tuple[Outcome, ...], chosen: Outcome) -> int:
+    return next(place for place, outcome in enumerate(outcomes) if outcome is chosen)

@@ -155,8 +155,11 @@ class Upstreams:
         ]
         if not paying:
             return "every key is exhausted"
-        if all(breakers.of(u.name).state(now) is State.OPEN for u in paying):
-            return "every provider fails (its circuit is open)"
+        failing = [u.name for u in paying if breakers.of(u.name).state(now) is State.OPEN]
+        if len(failing) == len(paying):
+            others = len(self.listed) - len(paying)
+            more = "; every key of the others is exhausted" if others else ""
+            return f"the circuit of {', '.join(failing)} is open{more}"
         return None
 
     def _ask(self, backend: Backend, model: str, session: str, size: int) -> Ask:

@@ -50,7 +50,8 @@ class CircuitBreakerService(Service):
         fields: dict[str, Any] = {"provider": provider, "model": model}
         if state is State.OPEN:
             seconds = max(breaker.due(now) - now, 0.0)
-            fields |= {"failures": breaker.failures, "open_s": round(seconds, 1)}
+            why = "requests" if breaker.failures else "probes"
+            fields |= {"failures": breaker.failures or None, "failed": why, "open_s": round(seconds, 1)}
             self._wait(breaker, provider, seconds)
             self._log.warn("circuit open", **{FIELDS: fields})
         else:

@@ -79,7 +79,9 @@ class HealthProbeService(Service):
         late = Deferred[None](lambda _: call.cancel())
         call = self._clock.callLater(_JITTER * self._interval * self._chance(), late.callback, None)
         await late
-        self._tell(await self._prober.probe())
+        ended = await self._prober.probe()
+        if ended is not None:
+            self._tell(ended)
 
     def _failed(self, failure: Any) -> None:  # noqa: ANN401
         """Log what should not have been raised; the loop goes on."""

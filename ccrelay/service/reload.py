@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from ccrelay.config.reach import address_of
 from ccrelay.errors import ConfigError
 from ccrelay.service.tree import DoorService
 
@@ -119,12 +120,13 @@ async def change_doors(
     wanted = [doors.get(address) or DoorService(address, site, reactor) for address in addresses]
     fresh = [door for door in wanted if door.port is None]
     problem = await _opened(fresh)
-    if problem is not None and closing:
+    in_the_way = [door for door in closing if any(_meet(door.address, other.address) for other in fresh)]
+    if problem is not None and in_the_way:
         # An old address may stand in the way of a new one: 127.0.0.1:8787 of 0.0.0.0:8787.
-        await _closed(closing)
+        await _closed(in_the_way)
         problem = await _opened(fresh)
         if problem is not None:
-            lost = await _opened(closing)
+            lost = await _opened(in_the_way)
             problem += f" What is more: {lost}" if lost is not None else ""
     if not parent.running:
         await _closed([*fresh, *closing])
@@ -137,6 +139,12 @@ async def change_doors(
     for door in closing:
         maybeDeferred(door.disownServiceParent)
     return None
+
+
+def _meet(one: str, other: str) -> bool:
+    """Return whether one address may keep the other from being had: both have the same port."""
+    here, there = address_of(one), address_of(other)
+    return here is not None and there is not None and here[1] == there[1]
 
 
 async def _opened(doors: Sequence[DoorService]) -> str | None:

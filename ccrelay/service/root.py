@@ -21,6 +21,7 @@ from ccrelay.service.assembly import (
 from ccrelay.service.breakers import CircuitBreakerService
 from ccrelay.service.endpoints import network_endpoints
 from ccrelay.service.health import HealthService
+from ccrelay.service.keys import KeyWatchService
 from ccrelay.service.listening import shown
 from ccrelay.service.reload import STOPPING, Reloader, change_doors
 from ccrelay.service.signals import heed
@@ -92,12 +93,14 @@ class Ccrelay(Rooms):
         self._requests = RequestsService(
             self._in_flight, self._site, reactor, settings.server.drain_ms / 1000
         )
+        self._keys = KeyWatchService(lambda: self.upstreams, reactor, wall)
         self._watch = FileWatchService(self._files, self.reload, reactor)
         self._reloader = Reloader(
             reread or (lambda: self._loaded), self._take_over, self._watch.reading, **how
         )
         rooms: list[Service] = [
-            self._credentials, self._connections, self._breakers, self._health, self._requests, self._watch,
+            self._credentials, self._connections, self._breakers, self._health, self._keys, self._requests,
+            self._watch,
         ]  # fmt: skip
         rooms.extend(DoorService(address, self._site, reactor) for address in settings.server.listen)
         for room in rooms:
@@ -216,5 +219,6 @@ class Ccrelay(Rooms):
                 "cannot open the log file anew ({problem}); it goes on", problem=problem
             )
         else:
-            self.log.info("log file opened anew")
+            if self._log_output.file.path is not None:
+                self.log.info("log file opened anew")
         self.reload()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.interfaces import IPausable
     from ccrelay.web.request import RelayRequest
     from ccrelay.wire.http import Pairs
+
+
+_PHRASES: Final = {429: b"Too Many Requests", 529: b"Overloaded"}
+"""What Twisted does not know."""
 
 
 class ClientResponse:
@@ -82,7 +86,8 @@ class ClientResponse:
         route = self._exchange.route
         if self._debug and route is not None:
             fields.setRawHeaders(b"x-ccrelay-provider", [route.provider.encode()])
-            fields.setRawHeaders(b"x-ccrelay-key", [route.key_name.encode("ascii", "replace")])
+            shown = route.key_name.replace("\N{HORIZONTAL ELLIPSIS}", "...").encode("ascii", "replace")
+            fields.setRawHeaders(b"x-ccrelay-key", [shown])
             fields.setRawHeaders(b"x-ccrelay-strategy", [self._exchange.strategy.encode()])
             fields.setRawHeaders(b"x-ccrelay-attempts", [b"%d" % self._exchange.attempt])
 
@@ -95,7 +100,7 @@ def ids(exchange: Exchange) -> Pairs:
 
 def dress(request: RelayRequest, status: int, headers: Pairs) -> None:
     """Put status and header fields on an answer, and how its connection goes on."""
-    request.setResponseCode(status)
+    request.setResponseCode(status, _PHRASES.get(status))
     for name, value in headers:
         request.responseHeaders.addRawHeader(name, value)
     if request.body is not None and not request.body.over:

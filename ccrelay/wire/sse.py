@@ -16,6 +16,7 @@ PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 # A blank line: two line ends in a row, where a line ends with LF, CR LF or CR
 # (https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
 _BLANK: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_TYPE: Final = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z_]+)"')
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
@@ -73,6 +74,8 @@ def events(whole: bytes) -> Iterator[tuple[bytes, bytes]]:
     """
     Yield C{(name, data)} of each event in C{whole}; comments and empty blocks are passed over.
 
+    An event without a name has that of the C{type} its data begins with.
+
     @param whole: complete events, as L{EventReader.feed} returns them.
     """
     blocks = whole.split(b"\n\n") if b"\r" not in whole else _BLANK.split(whole)
@@ -89,12 +92,19 @@ def events(whole: bytes) -> Iterator[tuple[bytes, bytes]]:
             elif field == b"data":
                 data.append(value)
         if name or data:
-            yield name, b"\n".join(data)
+            said = b"\n".join(data)
+            yield name or _implied(said), said
 
 
 def unfinished(piece: bytes) -> bytes:
     """Return the name of the event that the last blank line leaves unfinished; empty while none is told."""
     return next((name for name, _ in events(piece[_after_last_event(piece) :])), b"")
+
+
+def _implied(data: bytes) -> bytes:
+    """Return the C{type} that an event without a name begins with: some clients go by that alone."""
+    found = _TYPE.match(data)
+    return found[1] if found else b""
 
 
 def without(whole: bytes, name: bytes) -> bytes:

@@ -43,6 +43,21 @@ class ReferenceTests(SynchronousTestCase):
         (note,) = loaded(text).notes
         self.assertIn("providers[0].model_mapping: y -> z -> y is a circle", note)
 
+    def test_without_effect(self) -> None:
+        """A strategy that lacks what it goes by, and what a strategy does not go by, are noted."""
+        simulators = "providers: [{name: a, type: simulator}, {name: b, type: simulator, enabled: false}]"
+        for routing, words in (
+            ("strategy: cost_based", "cost_based needs a price"),
+            ("strategy: model_based", "model_based needs model_mapping or default_provider"),
+            ("default_provider: a", "do nothing under the strategy failover"),
+            ("model_mapping: {c: a}", "do nothing under the strategy failover"),
+            ("strategy: model_based, model_mapping: {c: b}", "the provider b is named for models"),
+        ):
+            (note,) = loaded(f"routing: {{{routing}}}\n{simulators}").notes
+            self.assertIn(words, note)
+        right = f"routing: {{strategy: model_based, default_provider: a}}\n{simulators}"
+        self.assertEqual(loaded(right).notes, ())
+
     def test_twice(self) -> None:
         """Names of providers, of clients and of a provider's keys are given once, and clients' keys too."""
         text = (

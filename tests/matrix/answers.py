@@ -162,18 +162,19 @@ def _frees(cell: Cell) -> float | None:
     Return when the soonest key frees that is not the refused one, or None if none ever does.
 
     A key that was not asked is free; one that refused is so after the time it named.  Of one that named
-    none and is never to be asked again nobody knows.
+    none and is never to be asked again nobody knows.  None is before its provider's circuit lets it through.
     """
     effect, last = cell.effect, cell.met[-1]
     end = WALL + cell.began + cell.lasted
     times = []
-    for keys in cell.topology.keys.values():
+    for provider, keys in cell.topology.keys.items():
+        due = cell.stack.upstreams.routing.breakers.of(provider).due(end)
         for key in keys:
             mine = [met.at for met in cell.met if met.key == key]
             if key == last.key:
                 continue
             if not mine:
-                times.append(end)
+                times.append(due)
             elif effect.wait is not None:
-                times.append(max(WALL + max(mine) + effect.wait, end))
+                times.append(max(WALL + max(mine) + effect.wait, due))
     return min(times, default=None)

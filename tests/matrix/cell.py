@@ -21,8 +21,6 @@ from tests.stack import WALL, Stack, body
 
 STEP_S: Final = 0.25
 LONGEST_S: Final = 700
-OPEN_S: Final = 270
-"""For as long a circuit stays open at least that has failed again and again (6.1)."""
 MODEL: Final = "claude-sonnet-4-5"
 _CLEAR: Final = "speaks-in-the-clear"
 _TRUST: Final = TrustPolicy()  # making one reads all authorities
@@ -42,14 +40,16 @@ class Topology:
 
     @property
     def places(self) -> list[tuple[str, int]]:
-        """Each provider that may be asked, with the number of each of its keys."""
-        return [(name, n) for name, keys in self.keys.items() if name != self.open for n in range(len(keys))]
+        """Each provider that may be asked, with the number of each of its keys; the open one comes last."""
+        found = [(name, n) for name, keys in self.keys.items() for n in range(len(keys))]
+        return sorted(found, key=lambda place: place[0] == self.open)
 
 
 ONE_KEY: Final = Topology("one key", {"a": ("a1",)})
 TWO_KEYS: Final = Topology("two keys", {"a": ("a1", "a2")})
 TWO_PROVIDERS: Final = Topology("two providers", {"a": ("a1",), "b": ("b1",)})
 ONE_OPEN: Final = Topology("three providers, the first open", {"a": ("a1",), "b": ("b1",), "c": ("c1",)}, "a")
+OTHER_OPEN: Final = Topology("two providers, the second open", {"a": ("a1",), "b": ("b1",)}, "b")
 
 
 @dataclass(slots=True)
@@ -213,8 +213,9 @@ class Cell:
             return
         breaker = self.stack.upstreams.routing.breakers.of(self.topology.open)
         wall = self.stack.wall()
-        for early in [False] * 5 + [True] * 5:
-            leave = breaker.enter(wall, early=early)
+        for _ in range(9):
+            wall = breaker.due(wall)
+            leave = breaker.enter(wall)
             assert leave is not None
             leave.failed(wall)
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.matrix.cell import ONE_KEY, ONE_OPEN, TWO_KEYS, TWO_PROVIDERS, Cell, Topology
+from tests.matrix.cell import ONE_KEY, ONE_OPEN, OTHER_OPEN, TWO_KEYS, TWO_PROVIDERS, Cell, Topology
 from tests.matrix.columns import COLUMNS
 from tests.matrix.fault import Effect, Row, Scope
 from tests.matrix.losses import LOSSES
@@ -40,16 +40,16 @@ class Matrix:
 
 
 def _test(row: Row, scope: Scope, effect: Effect) -> Callable[[Any], None]:
-    def test(self: Any) -> None:
+    def check(self: Any) -> None:
         cell = Cell(self, row, self.topology, scope, self.stream)
         series = expected(row, self.topology, scope, stream=self.stream)
         for column in COLUMNS:
             column(self, cell, series)
 
     name = f"test {row.name}, {scope.value}"
-    test.__name__ = re.sub(r"\W+", "_", name.lower()).strip("_")
-    test.__doc__ = f"Where a provider {row.name}, {scope.value}, {effect.blame.rule}."
-    return test
+    check.__name__ = re.sub(r"\W+", "_", name.lower()).strip("_")
+    check.__doc__ = f"Where a provider {row.name}, {scope.value}, {effect.blame.rule}."
+    return check
 
 
 class OneKeyTests(Matrix, SynchronousTestCase, topology=ONE_KEY, stream=False):
@@ -82,3 +82,11 @@ class OneOpenTests(Matrix, SynchronousTestCase, topology=ONE_OPEN, stream=False)
 
 class OneOpenStreamTests(Matrix, SynchronousTestCase, topology=ONE_OPEN, stream=True):
     """Three providers, the first one's circuit is open; streams."""
+
+
+class OtherOpenTests(Matrix, SynchronousTestCase, topology=OTHER_OPEN, stream=False):
+    """Two providers, and the circuit of the only other one is open; answers that are not streamed."""
+
+
+class OtherOpenStreamTests(Matrix, SynchronousTestCase, topology=OTHER_OPEN, stream=True):
+    """Two providers, and the circuit of the only other one is open; streams."""

@@ -466,6 +466,7 @@ class AgainstItsTable(RuleBasedStateMachine):
         self.era = 0
         self.ended: list[tuple[float, bool]] = []  # in this era
         self.since = NOW
+        self.resumes = 0.0  # until when it would have been open that somebody has entered early
         self.waits: list[float] = []  # since it was closed
         self.probes: list[bool] = []  # health probes, and True for each request that succeeded
         self.known: dict[Pass, Known] = {}
@@ -473,6 +474,7 @@ class AgainstItsTable(RuleBasedStateMachine):
     def go(self, where: State) -> None:
         """Begin an era."""
         self.where, self.era, self.ended, self.since = where, self.era + 1, [], self.now
+        self.resumes = 0.0
         if where is State.CLOSED:
             self.waits = []
         if where is State.OPEN:
@@ -513,7 +515,9 @@ class AgainstItsTable(RuleBasedStateMachine):
         assert (taken is not None) == free
         if taken is not None:
             if self.where is State.OPEN:
+                due = self.since + self.wait
                 self.go(State.HALF_OPEN)
+                self.resumes = due
             self.known[taken] = Known(self.era, self.where is State.HALF_OPEN)
         return taken
 
@@ -546,7 +550,11 @@ class AgainstItsTable(RuleBasedStateMachine):
         taken.failed(self.now)
         if self.over(taken):
             self.ended.append((self.now, False))
-            if self.where is State.HALF_OPEN or self.tripped():
+            if self.where is State.HALF_OPEN and self.resumes > self.now:
+                due = self.resumes
+                self.where, self.era, self.ended, self.since = State.OPEN, self.era + 1, [], self.now
+                self.wait, self.resumes = due - self.now, 0.0
+            elif self.where is State.HALF_OPEN or self.tripped():
                 self.go(State.OPEN)
 
     @rule(times=st.integers(1, 4))
@@ -565,6 +573,8 @@ class AgainstItsTable(RuleBasedStateMachine):
     def probe(self, good: bool) -> None:
         (self.real.probe_succeeded if good else self.real.probe_failed)(self.now)
         self.probes.append(good)
+        if good:
+            self.resumes = 0.0
         if good and self.where is State.OPEN:
             self.go(State.HALF_OPEN)
         if self.where is not State.OPEN and self.row(self.probes) >= self.limits.unhealthy_after:

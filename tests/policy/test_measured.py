@@ -74,13 +74,19 @@ class LatencyBasedTests(SynchronousTestCase):
 
     def test_the_fastest_first(self) -> None:
         """Whoever answers soonest on average is asked first, those not measured yet last."""
-        self.assertEqual(names(LatencyBased(never).order(self.crowd, DEMAND)), "cabd")
         self.assertEqual(names(LatencyBased(never).preview(self.crowd, DEMAND)), "cabd")
+
+    def test_each_once(self) -> None:
+        """A provider that is not measured yet is first for one conversation, and then last until it is."""
+        strategy = LatencyBased(never)
+        self.assertEqual(
+            [names(strategy.order(self.crowd, DEMAND)) for _ in range(4)], ["bcad", "dcab", "cabd", "cabd"]
+        )
 
     def test_speed_before_priority(self) -> None:
         """Priority decides only between providers that are as fast as each other."""
         crowd = [Provider("a", 9), Provider("b", 1, first_byte=3.0), Provider("c", 2, first_byte=3.0)]
-        self.assertEqual(names(LatencyBased(never).order(crowd, DEMAND)), "cba")
+        self.assertEqual(names(LatencyBased(never).preview(crowd, DEMAND)), "cba")
 
     def test_a_small_share_keeps_the_others_measured(self) -> None:
         """One conversation in twenty begins elsewhere, with each of the others as often."""
@@ -92,12 +98,13 @@ class LatencyBasedTests(SynchronousTestCase):
     def test_who_is_tried_falls_back_on_the_fastest(self) -> None:
         """Behind one that is tried to be measured, the others come as ever."""
         strategy = LatencyBased(Random(6).random, share=1.0)
+        firsts(strategy, list(self.crowd), 2)
         seen = {names(strategy.order(self.crowd, DEMAND)) for _ in range(200)}
         self.assertEqual(seen, {"acbd", "bcad", "dcab"})
 
     def test_no_share_at_all(self) -> None:
-        """With a share of 0 the fastest is always first, whatever the luck."""
-        self.assertEqual(firsts(LatencyBased(lambda: 0.0, share=0.0), list(self.crowd), 5), "ccccc")
+        """With a share of 0 the fastest is always first once all were, whatever the luck."""
+        self.assertEqual(firsts(LatencyBased(lambda: 0.0, share=0.0), list(self.crowd), 5), "bdccc")
 
     def test_extreme_luck(self) -> None:
         """The luckiest and the unluckiest draw there is both give a whole order."""

@@ -70,7 +70,7 @@ class BreakerTests(SynchronousTestCase):
         self.breakers.enter("a", "m", self.wall()).succeeded(self.wall())
         of = {"provider": "a", "model": ""}
         self.assertEqual(self.lines, [
-            ("warn", "circuit open", of | {"failures": 1, "open_s": 30.0}),
+            ("warn", "circuit open", of | {"failures": 1, "failed": "requests", "open_s": 30.0}),
             ("info", "circuit half open", of),
             ("info", "circuit closed", of),
         ])  # fmt: skip

@@ -2,6 +2,7 @@
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ccrelay.service.tree import DoorService
 from ccrelay.simulator.acts import Says
 from tests.network import http_request
 from tests.service.machine import ANY, USUAL, Running
@@ -73,13 +74,24 @@ class DoorTests(SynchronousTestCase):
         """If somebody took even that meanwhile, the line says so as well, and the next reload opens it."""
         running = Running(self, {"a": [Says("x")]})
         running.machine.taken.update({8787, 9000})
-        running.reload(server=listening(OTHER))
+        running.reload(server=listening(f"{ANY}:8787", OTHER))
         (line,) = running.said("not reloaded")
-        self.assertIn(f"cannot listen on {OTHER}: ", line)
+        self.assertIn(f"cannot listen on {ANY}:8787: ", line)
         self.assertIn(f" What is more: cannot listen on {USUAL}: ", line)
         running.machine.taken.clear()
         running.reload(server=listening(USUAL))
         self.assertEqual(running.doors, [USUAL])
+
+    def test_not_in_the_way(self) -> None:
+        """An address of another port is not closed for one that cannot be had; nobody is refused."""
+        running = Running(self, {"a": [Says("x")]})
+        running.machine.taken.add(9000)
+        before = [door.port for door in running.relay if isinstance(door, DoorService)]
+        running.reload(server=listening(OTHER))
+        self.assertEqual(len(running.said("not reloaded")), 1)
+        after = [door.port for door in running.relay if isinstance(door, DoorService)]
+        self.assertEqual((running.doors, after), ([USUAL], before))
+        self.assertEqual(running.ask().status, 200)
 
     def test_stopped_meanwhile(self) -> None:
         """A relay that is told to stop while an address is made free opens none of them."""

@@ -54,7 +54,8 @@ class RootTests(SynchronousTestCase):
         names = [room.name for room in relay]
         self.assertEqual(
             names,
-            ["credentials", "connections", "circuit breakers", "health", "requests", "configuration watch",
+            ["credentials", "connections", "circuit breakers", "health", "key watch", "requests",
+             "configuration watch",
              "door 127.0.0.1:1", "door 127.0.0.1:2"],
         )  # fmt: skip
         self.assertEqual([probe.name for probe in relay.getServiceNamed("health")], ["probe a"])
