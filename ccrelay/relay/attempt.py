@@ -17,7 +17,7 @@ from ccrelay.upstream.body import COMPLAINT_LIMIT
 from ccrelay.wire import headers as fields
 from ccrelay.wire import usage
 from ccrelay.wire.error_json import read_error
-from ccrelay.wire.http import first, media_type
+from ccrelay.wire.http import ResponseHead, first, media_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ccrelay.relay.upstreams import Upstream
     from ccrelay.upstream.client import UpstreamResponse
     from ccrelay.wire.error_json import ErrorBody
-    from ccrelay.wire.http import Pairs, ResponseHead, UpstreamRequest
+    from ccrelay.wire.http import Pairs, UpstreamRequest
     from ccrelay.wire.request import MessagesRequest
     from ccrelay.wire.secret import Secret
 
@@ -131,7 +131,7 @@ class Attempt:
     ) -> Outcome:
         within = self._upstream.limits.first_byte if stream else self._left(asked)
         answer = await self._upstream.client.send(request, within)
-        self._head = answer.head
+        self._head = answer.head = self._hiding_in(answer.head)
         self._first_byte = self._clock.seconds() - self._started
         self._trying.learn(answer.head.headers, self._wall())
         if answer.head.status not in _SUCCESS:
@@ -249,6 +249,14 @@ class Attempt:
         for secret in self._shown:
             body = body.replace(secret.reveal().encode("utf-8"), str(secret).encode("utf-8"))
         return body
+
+    def _hiding_in(self, head: ResponseHead) -> ResponseHead:
+        """Return the head of an answer without our key or token; mostly that is the very same."""
+        secrets = [secret.reveal().encode("utf-8") for secret in self._shown]
+        if not any(secret in value for secret in secrets for _, value in head.headers):
+            return head
+        hidden = tuple((name, self._hiding_key(value)) for name, value in head.headers)
+        return ResponseHead(head.status, hidden, head.length)
 
     def _failed(self, error: UpstreamError, *, begun: bool = False) -> Outcome:
         return Outcome(self._route, Verdict.BROKEN, self._now(), begun, error=error)

@@ -201,6 +201,17 @@ class RepeatedKeyTests(SynchronousTestCase):
         stack = Plain(self, {"a": [Refuses(500, body=spelled % KEY.encode())]})
         self.assertEqual(stack.ask().body, spelled % "…cdef".encode())
 
+    def test_in_header_fields(self) -> None:
+        """A key that a provider repeats in a header field reaches neither the client nor the log."""
+        echo = ((b"request-id", KEY.encode()), (b"anthropic-echo", b"key=" + KEY.encode()))
+        for act in (Says("x", headers=echo), Refuses(400, headers=echo), Refuses(500, headers=echo)):
+            for stream in (False, True):
+                stack = Plain(self, {"a": [act]}, keys=[{"key": KEY}])
+                peer = stack.send(body(stream=stream))
+                stack.go(5)
+                self.assertNotIn(KEY.encode(), peer.received)
+                self.assertIn(b"cdef", peer.received)
+
     def test_an_answer_is_never_searched(self) -> None:
         """A message is the client's own affair: not a byte of it is changed."""
         for stream in (False, True):

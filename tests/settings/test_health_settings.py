@@ -1,5 +1,6 @@
 """health.health_check: how often providers are probed, for how long, and what follows."""
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -31,12 +32,18 @@ class HealthTests(SynchronousTestCase):
         """Return when the provider was probed, in seconds since the start."""
         return [asked.at - 1000 for asked in running.asked("a", "/v1/models")]
 
+    def until(self, running: Running, seen: Callable[[], object]) -> None:
+        """Let time pass until something is seen, two minutes at most."""
+        for _ in range(1200):
+            if seen():
+                return
+            running.go(0.1)
+
     def test_unhealthy_after(self) -> None:
         """So many failed probes in a row open the circuit, without any request."""
         for failures in (1, 2, 7):
             running = self.running(ILL, interval_ms=4000, unhealthy_after=failures)
-            while not running.said("circuit open") and len(self.probes(running)) < 12:
-                running.go(0.5)
+            self.until(running, lambda: running.said("circuit open"))  # noqa: B023  it is called at once
             self.assertEqual(len(self.probes(running)), failures)
             self.assertEqual(sent(running, 2), "bb")
 
@@ -63,8 +70,7 @@ class HealthTests(SynchronousTestCase):
         for seconds in (2.5, 20):
             check = {"interval_ms": 40_000, "timeout_ms": int(seconds * 1000), "unhealthy_after": 1}
             running = self.running(SILENT, **check)
-            while not self.probes(running):
-                running.go(0.1)
+            self.until(running, lambda: self.probes(running))  # noqa: B023  it is called at once
             running.go(seconds - 0.2)
             self.assertEqual(running.said("circuit", "probe "), [])
             self.assertEqual(sent(running, 1), "a")
@@ -86,8 +92,7 @@ class HealthTests(SynchronousTestCase):
             ILL, interval_ms=100_000, unhealthy_after=1,
             breaker={"open_duration_ms": 9000, "half_open_probes": 2},
         )  # fmt: skip
-        while not running.said("circuit open"):
-            running.go(0.5)
+        self.until(running, lambda: running.said("circuit open"))
         running.go(8)
         self.assertEqual(sent(running, 1), "b")
         running.go(2.5)

@@ -105,6 +105,45 @@ class TurnTests(Reloaded):
         self.assertEqual(sent(running, 8), "babbbabb")
 
 
+    def test_models(self) -> None:
+        """Another mapping of models to providers, and another default, hold for the next request."""
+        mapped = {"model_mapping": {"claude-": "b"}, "default_provider": "c"}
+        running = self.running(self.THREE, "model_based", **mapped)
+        went = sent(running) + sent(running, content=body(model="glm-4.7"))
+        other = {"model_mapping": {"claude-": "c"}, "default_provider": "b", "affinity": NO_AFFINITY}
+        running.reload(routing={"strategy": "model_based"} | other)
+        went += sent(running) + sent(running, content=body(model="glm-4.7"))
+        self.assertEqual(went, "bccb")
+
+
+class CircuitTests(Reloaded):
+    """Circuits, and when they open."""
+
+    def test_circuits(self) -> None:
+        """Failures before a reload count, and an open circuit stays open, for as long as it was to be."""
+        circuits = {"circuit_breaker": {"failure_threshold": 3, "open_duration_ms": 50_000}}
+        running = self.running({"a": [BROKEN], "b": [FINE]}, max_wait_ms=0)
+        running.reload(health=LENIENT | circuits)
+        went = sent(running, 2)
+        self.change(running, "a")
+        went += sent(running, 3)
+        self.change(running, "a", headers={"x-note": "newer"})
+        running.go(49)
+        self.assertEqual(went + sent(running), "ababab" + "bbb")
+        running.go(7)
+        self.assertEqual(sent(running), "ab")
+
+    def test_another_place(self) -> None:
+        """At another base_url a provider is judged afresh, and others are not."""
+        acts = {"a": [BROKEN], "b": [BROKEN], "c": [FINE], "d": [FINE]}
+        running = self.running(acts, max_wait_ms=0)
+        del running.providers["d"]
+        running.reload(health=LENIENT | {"circuit_breaker": {"failure_threshold": 1}})
+        self.assertEqual(sent(running, 2), "abcc")
+        self.change(running, "b", base_url="http://d")
+        self.assertEqual(sent(running, 2), "dd")
+
+
 class BudgetTests(Reloaded):
     """The budget for repeats in place."""
 
