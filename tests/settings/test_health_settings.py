@@ -89,7 +89,7 @@ class HealthTests(SynchronousTestCase):
     def test_open_for(self) -> None:
         """A circuit that probes have opened is open for open_duration_ms, like any other."""
         running = self.running(
-            ILL, interval_ms=100_000, unhealthy_after=1,
+            ILL, interval_ms=60_000, unhealthy_after=1,
             breaker={"open_duration_ms": 9000, "half_open_probes": 2},
         )  # fmt: skip
         self.until(running, lambda: running.said("circuit open"))
