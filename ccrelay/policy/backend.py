@@ -17,6 +17,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
+class Traffic:
+    """
+    What goes on at a provider.
+
+    @ivar in_flight: attempts that are under way.
+    @ivar first_byte: how long its streamed answers took to begin.
+    """
+
+    in_flight: int = 0
+    first_byte: FirstByte = field(default_factory=FirstByte)
+
+
+@dataclass(slots=True, eq=False)
 class Backend:
     """
     What is decided about a provider, and what is remembered of it.
@@ -26,8 +39,7 @@ class Backend:
     @ivar mapped_names: the exact names that its mapping knows.
     @ivar passthrough: whether a client's own bearer may go there.
     @ivar count_cache_reads: whether what was read from the prompt cache uses up input limits.
-    @ivar in_flight: attempts that are under way.
-    @ivar first_byte: how long its streamed answers took to begin.
+    @ivar traffic: what goes on there; a backend that takes the place of another goes on with it.
     """
 
     name: str
@@ -40,8 +52,7 @@ class Backend:
     mapped_names: tuple[str, ...] = ()
     passthrough: bool = False
     count_cache_reads: bool = False
-    in_flight: int = 0
-    first_byte: FirstByte = field(default_factory=FirstByte)
+    traffic: Traffic = field(default_factory=Traffic)
 
     def names(self, asked: str, there: str) -> bool:
         """
@@ -80,12 +91,12 @@ class Way:
     @property
     def in_flight(self) -> int:
         """How many attempts the provider is busy with."""
-        return self.backend.in_flight
+        return self.backend.traffic.in_flight
 
     @property
     def first_byte(self) -> float | None:
         """The moving average of its time to first byte, in seconds."""
-        return self.backend.first_byte.seconds
+        return self.backend.traffic.first_byte.seconds
 
     @property
     def price(self) -> Price | None:

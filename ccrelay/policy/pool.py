@@ -54,6 +54,23 @@ class KeyPool:
         self._turns: dict[tuple[int, int], float] = {}
         self._taken = [key.taken for key in keys]
 
+    def adopt(self, old: KeyPool) -> None:
+        """
+        Go on with the turns of the pool whose place this one takes, for the keys that are in both.
+
+        Only where all turns are alike: what a weight has earned says nothing under another.
+        """
+        if not old.strategy == self.strategy == "round_robin":
+            return
+        places = {key: place for place, key in enumerate(old.keys)}
+        self._turn = dict(old._turn)
+        for place, key in enumerate(self.keys):
+            before = places.get(key)
+            if before is not None:
+                self._taken[place] = old._taken[before]
+                turns = {at: turn for (at, of), turn in old._turns.items() if of == before}
+                self._turns.update({(at, place): turn for at, turn in turns.items()})
+
     def order(
         self, now: float, ask: Ask, chance: Callable[[], float], most: int | None = None
     ) -> tuple[Key, ...]:

@@ -61,7 +61,7 @@ class Try:
         self._routing = routing
         self._served = served
         self._whole = False
-        way.backend.in_flight += 1
+        way.backend.traffic.in_flight += 1
 
     def answering(self, now: float, usage: Usage, first_byte: float | None) -> None:
         """
@@ -72,7 +72,7 @@ class Try:
         """
         self._served(self.route, now)
         if first_byte is not None:
-            self.way.backend.first_byte.took(first_byte)
+            self.way.backend.traffic.first_byte.took(first_byte)
         if self._lease is not None:
             self._lease.correct(usage)
         if self._admission is not None:
@@ -90,7 +90,7 @@ class Try:
         @param outcome: None if the client left or the relay ended it, which says nothing about anybody.
         @param usage: what the answer cost, as far as it is known.
         """
-        self.way.backend.in_flight -= 1
+        self.way.backend.traffic.in_flight -= 1
         self._whole = outcome is not None and outcome.verdict is Verdict.OK
         if self._lease is not None:
             self._settle(self._lease, outcome, usage)

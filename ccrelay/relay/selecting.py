@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ccrelay.policy.candidate import Demand
 from ccrelay.policy.conversation import Conversation, named_session, opening_session
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ccrelay.relay.upstreams import Upstreams
     from ccrelay.wire.http import Pairs
     from ccrelay.wire.request import MessagesRequest
+
+
+_CACHED: Final = b'"cache_control"'
 
 
 def conversation_of(exchange: Exchange, request: MessagesRequest, headers: Pairs) -> Conversation:
@@ -49,7 +52,7 @@ def select(
         home = known.provider if known is not None else account
         ways = [way for way in ways if way.name == home]
         pinned = known is not None
-    demand = _demand(ways, request.model)
+    demand = _demand(ways, request.model, request.body)
     selection = Selection(routing, ways, demand, conversation, now, counting=counting, pinned=pinned)
     if counting:
         lead = selection.lead(now)
@@ -59,6 +62,12 @@ def select(
     return selection
 
 
-def _demand(ways: list[Way], model: str) -> Demand:
-    ask = ways[0].ask if ways else None
-    return Demand(model, ask.input, ask.output) if ask is not None else Demand(model)
+def _demand(ways: list[Way], model: str, body: bytes) -> Demand:
+    """Return what a new conversation is expected to want, as far as a price depends on it."""
+    ask = next((way.ask for way in ways if not way.own), None)
+    if ask is None:
+        return Demand(model)
+    # Whoever marks what is to be cached begins by writing all of it into the cache.
+    if _CACHED in body:
+        return Demand(model, output=ask.output, cache_write=ask.input)
+    return Demand(model, ask.input, ask.output)

@@ -87,15 +87,17 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
 
     @param old: what it was before: a key that it had goes on with all that is held against it.
     """
-    known: dict[Secret | None, Key] = {} if old is None else {key.secret: key for key in old.pool.keys}
+    known: dict[Secret | None, list[Key]] = {}
+    for key in () if old is None else old.pool.keys:
+        known.setdefault(key.secret, []).append(key)
     named = zip(provider.keys, _names(provider), strict=True)
     keys = [_key(given, name, provider, known) for given, name in named]
     token = provider.aws_bearer_token
     if token is not None:
-        held = known.pop(token, None)
-        keys.append(Key("bearer", token) if held is None else held)
+        held = known.get(token)
+        keys.append(held.pop(0) if held else Key("bearer", token))
     if not keys and not passthrough:
-        keys = [known.get(None) or Key("-")]  # keyless kinds count as one key
+        keys = [*known.get(None, ())[:1]] or [Key("-")]  # keyless kinds count as one key
     mapping = ModelMapping(provider.model_mapping)
     made = Backend(
         provider.name,
@@ -110,7 +112,8 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
         provider.count_cache_reads,
     )
     if old is not None:
-        made.first_byte = old.first_byte
+        made.traffic = old.traffic
+        made.pool.adopt(old.pool)
     return made
 
 
@@ -127,15 +130,16 @@ def _names(provider: ProviderSettings) -> list[str]:
 
 
 def _key(
-    given: KeySettings, name: str, provider: ProviderSettings, known: dict[Secret | None, Key]
+    given: KeySettings, name: str, provider: ProviderSettings, known: dict[Secret | None, list[Key]]
 ) -> Key:
     limits = KeyLimits(given.rpm_limit, given.itpm_limit, given.otpm_limit, given.tpm_limit)
     counted = provider.count_cache_reads
-    key = known.pop(given.key, None)  # one that is written twice is two, as before
-    if key is None:
+    held = known.get(given.key)  # one that is written twice is two, as before
+    if not held:
         return Key(
             name, given.key, given.priority,
             weight=given.weight, limits=limits, count_cache_reads=counted,
         )  # fmt: skip
+    key = held.pop(0)
     key.adapt(limits, priority=given.priority, weight=given.weight, count_cache_reads=counted, name=name)
     return key

@@ -78,9 +78,10 @@ class ProbeTests(SynchronousTestCase):
         """Without a credential it cannot serve, so nobody is sent there until there is one."""
         stack = Clouds(self, {"vertex": vertex([Says("x")]), "a": [Says("from a")]})
         stack.tokens.missing = Unavailable("no key.json", "write one")
-        for _ in range(3):
-            ended = self.probe(stack, "vertex")
+        ended = self.probe(stack, "vertex")
+        for _ in range(2):
             stack.go(31)
+            ended = self.probe(stack, "vertex")
         self.assertFalse(ended.healthy)
         self.assertIn("the Google credentials of vertex could not be had: no key.json", ended.reason)
         self.assertEqual(text(stack.ask()), "from a")

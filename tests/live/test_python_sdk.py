@@ -193,7 +193,7 @@ class PythonSdkTests(TestCase):
     async def test_interrupted_whole(self) -> None:
         """An answer without a stream that the provider breaks off is a 502, not half an answer."""
         for how in ("reset", "cut", "end"):
-            relay = LiveRelay(self, Provider(self, [Breaks(how=how, act=Says("whole"))]))
+            relay = LiveRelay(self, Provider(self, [Breaks(how=how, act=Says("whole"))]), AT_ONCE)
             name, status, _, body, _, _ = await deferToThread(refusal, relay.url)
             self.assertEqual((name, status, body["error"]["type"]), ("InternalServerError", 502, "api_error"))
 

@@ -115,7 +115,7 @@ class Stage:
 
     def held(self) -> dict[str, int]:
         """Return what requests still hold: places of breakers, attempts in flight, leases of keys."""
-        found = {f"busy {name}": backend.in_flight for name, backend in self.backends.items()}
+        found = {f"busy {name}": backend.traffic.in_flight for name, backend in self.backends.items()}
         found |= {f"leases {name}": key.state(NOW).in_flight for name, key in self.keys.items()}
         kept = [*self.breakers._providers.items(), *self.breakers._models.items()]
         found |= {f"places {name}": breaker._out for name, breaker in kept}

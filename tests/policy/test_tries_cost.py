@@ -41,7 +41,7 @@ class AllowanceTests(SynchronousTestCase):
         stage = Stage("a1", limits=KeyLimits(itpm=1000))
         trying = stage.trying("")
         self.assertEqual([spent.used for spent in stage.keys["a1"].state(NOW).spent], [1, 100])
-        self.assertEqual(stage.backends["a"].in_flight, 1)
+        self.assertEqual(stage.backends["a"].traffic.in_flight, 1)
         trying.answering(NOW, Usage(input=30, cache_write=4, cache_read=99, output=1), None)
         self.assertEqual([spent.used for spent in stage.keys["a1"].state(NOW).spent], [1, 34])
 
@@ -101,4 +101,4 @@ class MemoryTests(SynchronousTestCase):
         stage = Stage("a1")
         for seconds in (2.0, None, 1.0):
             stage.trying("").answering(NOW, NOTHING_KNOWN, seconds)
-        self.assertAlmostEqual(stage.backends["a"].first_byte.seconds, 1.8)
+        self.assertAlmostEqual(stage.backends["a"].traffic.first_byte.seconds, 1.8)

@@ -164,7 +164,7 @@ class LatencyTests(SynchronousTestCase):
         stack = self.stack(known=False, a=4, b=1)
         self.chance.given = [0.0, 0.0]
         self.assertIn("b", sent(stack, 3, 5))
-        self.assertEqual([u.backend.first_byte.seconds for u in stack.upstreams.listed], [None, None])
+        self.assertEqual([u.backend.traffic.first_byte.seconds for u in stack.upstreams.listed], [None, None])
 
     def test_a_conversation_stays(self) -> None:
         """A conversation stays where it is, however fast another one is."""
