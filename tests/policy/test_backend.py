@@ -98,6 +98,6 @@ class WayTests(SynchronousTestCase):
         one = backend()
         way = Way(one, "opus")
         self.assertEqual((way.in_flight, way.first_byte), (0, None))
-        one.in_flight = 3
-        one.first_byte.took(1.5)
+        one.traffic.in_flight = 3
+        one.traffic.first_byte.took(1.5)
         self.assertEqual((way.in_flight, way.first_byte), (3, 1.5))
