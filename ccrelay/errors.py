@@ -45,6 +45,7 @@ class RelayError(Exception):
     @ivar status: the HTTP status it is answered with.
     @ivar kind: Anthropic's C{error.type} (https://docs.anthropic.com/en/api/errors).
     @ivar message: what happened and what to do next, for the client's user.
+    @ivar public: the same without what only the operator may know; mostly it is C{message}.
     @ivar retry_after: seconds after which a repeat is worthwhile, or None.
     @ivar headers: further response headers it is answered with.
     """
@@ -61,6 +62,7 @@ class RelayError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.public = message
         self.retry_after = retry_after
         self.headers = headers
 
@@ -186,7 +188,13 @@ class CredentialFailed(UpstreamError):
     The credential of a provider could not be had: none is there, it was refused, or asking took too long.
 
     Its message names the credential, what failed and what to do; it never holds a secret.
+    What an SDK says of accounts, projects, tenants and files is in it, and not in C{public}.
     """
+
+    def __init__(self, message: str, public: str) -> None:
+        """@param public: which credential, and what to do."""
+        super().__init__(message)
+        self.public = public
 
 
 class AllFailed(UpstreamError):

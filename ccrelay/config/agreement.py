@@ -115,7 +115,7 @@ def _of_provider(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]
     if kind not in clouds.KINDS:
         yield from _keys(provider, path)
     else:
-        yield from _twice([key.name for key in provider.keys], (*path, "keys"), "name")
+        yield from _named_keys(provider, path)
     for key in ("ca_file", "client_certificate", "gcp_credentials_file"):
         yield from _file(getattr(provider, key), (*path, key))
 
@@ -138,6 +138,11 @@ def _keys(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
         }
         way = "add keys: [{key: ...}]" + ways.get(provider.type, "") + ", or set enabled: false"
         yield Problem((*path, "keys"), f"found no key; type {provider.type} needs one: {way}")
+    yield from _named_keys(provider, path)
+
+
+def _named_keys(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
+    """Yield keys that hold none, and names that two of them have."""
     for place, key in enumerate(provider.keys):
         if key.key is None:
             yield Problem((*path, "keys", place, "key"), "found neither key nor key_file; add one of them")

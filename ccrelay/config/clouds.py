@@ -57,6 +57,9 @@ def _bedrock(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
     if provider.aws_session_token is not None and len(given) != len(pair):
         text = f"found it without a key that it belongs to; set {pair[0]} and {pair[1]}, or remove it"
         yield Problem((*path, "aws_session_token"), text)
+    if len(given) == len(pair) and provider.aws_profile is not None:
+        text = f"found it beside {pair[0]}, before which nothing is looked for; keep one of them"
+        yield Problem((*path, "aws_profile"), text)
     other = [key for key in (*pair, "aws_profile") if getattr(provider, key) is not None]
     if token and other:
         held = "keys" if provider.keys else "aws_bearer_token"
@@ -64,6 +67,13 @@ def _bedrock(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
 
 
 def _azure(provider: ProviderSettings, path: KeyPath) -> Iterator[Problem]:
+    for key in ("azure_client_secret", "azure_scope"):
+        if getattr(provider, key) is not None and provider.azure_auth == "key":
+            text = "found it with azure_auth: key, which needs none; set azure_auth: entra, or remove it"
+            yield Problem((*path, key), text)
+    if provider.azure_client_secret is not None and provider.azure_auth == "entra":
+        yield from _needed(provider, path, "azure_tenant_id", "the tenant that the secret is of")
+        yield from _needed(provider, path, "azure_client_id", "the application that the secret is of")
     if provider.base_url is None:
         yield from _needed(provider, path, "azure_resource_name", "the resource, or base_url")
     if provider.azure_auth == "key":

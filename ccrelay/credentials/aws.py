@@ -99,15 +99,17 @@ def fetch_keys(settings: AwsSettings) -> Fetched[AwsKeys]:
             there, missing = missing, there
         what = f"{there} is set and {missing} is not"
         raise Unavailable(what, "set both, or neither")
+    written = settings.secret_access_key
     try:
         # Whoever asks for keys will sign with them, in the reactor's thread: nothing is loaded there.
         import botocore.auth  # noqa: F401, PLC0415
 
+        if settings.access_key_id and written is not None:
+            return Fetched(AwsKeys(settings.access_key_id, written, settings.session_token))
         found = _session(settings).get_credentials()
         frozen = found.get_frozen_credentials() if found is not None else None
     except Exception as problem:  # noqa: BLE001  in a thread, where nobody is cancelled; the SDK has no one root
-        said = words(problem, (settings.secret_access_key, settings.session_token))
-        raise Unavailable(said, remedy_for(problem, _REMEDIES, _PROFILE)) from None
+        raise Unavailable(words(problem), remedy_for(problem, _REMEDIES, _PROFILE)) from None
     if frozen is None or not frozen.access_key:
         what = "none were found in the environment, ~/.aws, a container or this machine's metadata"
         raise Unavailable(what, _SET_UP)
@@ -126,11 +128,4 @@ def _session(settings: AwsSettings) -> Any:  # noqa: ANN401  boto3 has no types
     core.set_default_client_config(
         Config(connect_timeout=_CONNECT_S, read_timeout=_READ_S, retries={"total_max_attempts": 2})
     )
-    return boto3.Session(
-        settings.access_key_id,
-        settings.secret_access_key.reveal() if settings.secret_access_key is not None else None,
-        settings.session_token.reveal() if settings.session_token is not None else None,
-        settings.region,
-        core,
-        settings.profile,
-    )
+    return boto3.Session(region_name=settings.region, botocore_session=core, profile_name=settings.profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -108,7 +109,7 @@ class CredentialCache(Generic[T]):
         self._fetching = False
         self._hangs = False
         self._failures = 0
-        self._failure = ""
+        self._failure = self._public = ""
         self._next_fetch = 0.0
         self._trusted_until = 0.0
 
@@ -138,7 +139,7 @@ class CredentialCache(Generic[T]):
                 self.warm(now)
             return succeed(self._held.value)
         if self._hangs or (not self._fetching and self._clock.seconds() < self._next_fetch):
-            return fail(CredentialFailed(self._failure))
+            return fail(CredentialFailed(self._failure, self._public))
         waiter: Deferred[T] = Deferred(self._leave)
         self._waiters.append(waiter)
         self.warm(now)
@@ -189,8 +190,9 @@ class CredentialCache(Generic[T]):
         if expires is not None and expires <= began:
             self._failing("what came had already expired", "check the clock of this machine (NTP)")
             return
-        if self._failures:
-            self.log.info("{name}: fetched, after failures", name=self.name)
+        until = "with no end" if expires is None else f"good until {_at(expires)}"
+        after = ", after failures" if self._failures else ""
+        self.log.info("{name}: fetched, {until}{after}", name=self.name, until=until, after=after)
         self._failures, self._failure, self._next_fetch = 0, "", 0.0
         self._held = fetched
         if expires is not None:
@@ -216,12 +218,13 @@ class CredentialCache(Generic[T]):
 
     def _failing(self, what: str, remedy: str) -> None:
         self._failure = f"{self.name} could not be had: {what}; {remedy}"
+        self._public = f"{self.name} could not be had, ccrelay's log says why; {remedy}"
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
         self._failures += 1
         self._next_fetch = self._clock.seconds() + pause
         self.log.warn("{problem}", problem=self._failure)  # noqa: G010  Twisted's Logger has no other
         for waiter in self._taken():
-            waiter.errback(CredentialFailed(self._failure))
+            waiter.errback(CredentialFailed(self._failure, self._public))
 
     def _taken(self) -> Iterator[Deferred[T]]:
         """Forget those who wait, and give each: what one does next may cancel another."""
@@ -229,3 +232,8 @@ class CredentialCache(Generic[T]):
         for waiter in waiters:
             if not waiter.called:
                 yield waiter
+
+
+def _at(seconds: float) -> str:
+    """Return a time as RFC 3339 has it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -31,7 +31,8 @@ LARGE: Final = 1024 * 1024
 
 _TOKEN: Final = b"x-amz-security-token"
 _OURS: Final = frozenset({b"authorization", b"date", b"x-amz-date", _TOKEN})
-_SIGNED: Final = (b"accept", b"content-type")  # beside host and ours; what is signed must arrive unchanged
+_SIGNED: Final = (b"accept", b"content-type", b"host")  # beside ours; what is signed must arrive unchanged
+_AMAZON: Final = b"x-amz"  # theirs are signed likewise: a guardrail, for instance, must not get lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def signed(
     token = keys.session_token.reveal() if keys.session_token is not None else None
     asked = AWSRequest(method=request.method, url=request.url, data=request.body or b"")
     for name, value in request.headers:
-        if name in _SIGNED:
+        if name in _SIGNED or (name.startswith(_AMAZON) and name not in _OURS):
             asked.headers[name.decode("ascii")] = value.decode("utf-8")
     date = datetime.fromtimestamp(now, UTC).strftime(SIGV4_TIMESTAMP)
     # The time is ours: SigV4Auth.add_auth would read the clock.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ccrelay.policy.allowance import Allowance, KeyLimits
 from ccrelay.policy.rate_limits import LearnedLimits
-from ccrelay.policy.waits import CoolDown, Wait, Waits
+from ccrelay.policy.waits import FORBIDDEN, CoolDown, Wait, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +152,10 @@ class Key:
         waits = max(self.barred_until, self._waits.until(ask.model))
         return max(waits, self._allowance.fits_at(ask, now))
 
+    def forbidden(self, model: str, now: float) -> bool:
+        """Return whether all that speaks against the key is that it may not use this model."""
+        return self.valid and now >= self.barred_until and self._waits.forbidden(model, now)
+
     def standing(self, now: float) -> Standing:
         """Return what is known of the key whatever the request."""
         opens, share, busy, changes = self._allowance.load(now)
@@ -196,7 +200,7 @@ class Key:
 
     def exclude(self, model: str | None, now: float) -> None:
         """Leave the key alone for ten minutes after a 403, for one model or, with None, for all."""
-        self._waits.put_off(Wait(model, now + _EXCLUDED_S, "not permitted"), now)
+        self._waits.put_off(Wait(model, now + _EXCLUDED_S, FORBIDDEN), now)
         self.watch()
 
     def succeeded(self, now: float | None = None) -> None:

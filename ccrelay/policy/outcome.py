@@ -49,6 +49,11 @@ class Outcome:
         return self.error.message if self.error is not None else self.verdict.value
 
     @property
+    def public(self) -> str:
+        """The same, without what only the operator may know."""
+        return self.error.public if self.error is not None else self.reason
+
+    @property
     def status(self) -> int:
         """The status of the refusal, in Anthropic's terms; 0 where there is none."""
         return self.complaint.status if self.complaint is not None else 0

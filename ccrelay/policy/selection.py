@@ -149,6 +149,11 @@ class Selection:
         ]
         return min(times, default=None)
 
+    def forbidden(self, now: float) -> bool:
+        """Return whether no key may use this model, and nothing else speaks against any that is valid."""
+        keys = [(key, way.ask.model) for way in self._ways for key in way.backend.pool.keys if key.valid]
+        return bool(keys) and all(key.forbidden(model, now) for key, model in keys)
+
     def due(self, now: float) -> float:
         """Return when a breaker lets something through; C{now} where none keeps anything back."""
         breakers = self._routing.breakers

@@ -9,6 +9,9 @@ _MOST: Final = 100
 _FIRST_S: Final = 1.0
 _LONGEST_S: Final = 60.0
 
+FORBIDDEN: Final = "not permitted"
+"""Why a key is left alone after a 403."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -64,6 +67,11 @@ class Waits:
         until = 0.0 if self._whole is None else self._whole.until
         one = self._by_model.get(model) if model is not None else None
         return until if one is None else max(until, one.until)
+
+    def forbidden(self, model: str, now: float) -> bool:
+        """Return whether a model is waited for because it is not permitted, and for nothing else."""
+        waits = [wait for wait in (self._whole, self._by_model.get(model)) if wait and wait.until > now]
+        return bool(waits) and all(wait.why == FORBIDDEN for wait in waits)
 
     def shown(self, now: float) -> tuple[Wait, ...]:
         """Return what is still waited for."""

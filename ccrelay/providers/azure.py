@@ -33,8 +33,10 @@ _TABLE: Final[dict[str, tuple[Verdict, int]]] = {
     "nocapacity": (Verdict.BUSY, 529),
     "serverbusy": (Verdict.BUSY, 529),
 }
-_GUID: Final = re.compile(
-    r"/subscriptions/[^\s\"',;]*|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE
+_SUBSCRIPTION: Final = re.compile(r"/subscriptions/[^\s\"',;]*", re.IGNORECASE)
+# In words alone: elsewhere a GUID is what a request is known by.
+_ID: Final = re.compile(
+    rf"{_SUBSCRIPTION.pattern}|\b[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\b", re.IGNORECASE
 )
 
 
@@ -83,7 +85,12 @@ class Azure(AnthropicFormat):
 
     def classify(self, head: ResponseHead, body: bytes, now: float, *, mapped: bool) -> Complaint:
         """Return the complaint, without ids of subscriptions and tenants."""
-        found = super().classify(head, body, now, mapped=mapped)
-        if found.body is not None:
-            return found
-        return scrubbed(found, lambda words: _GUID.sub("(id)", words), _GUID)
+        return _scrubbed(super().classify(head, body, now, mapped=mapped))
+
+    def classify_event(self, said: ErrorBody, data: bytes, now: float) -> Complaint:
+        """Return the complaint in an C{error} event, likewise."""
+        return _scrubbed(super().classify_event(said, data, now))
+
+
+def _scrubbed(found: Complaint) -> Complaint:
+    return scrubbed(found, lambda words: _ID.sub("(id)", words), _SUBSCRIPTION)

@@ -84,6 +84,7 @@ class Betas:
         lesson: Lesson = NOTHING_LEARNED,
         *,
         counting: bool = False,
+        asked: str = "",
     ) -> Fitted:
         """
         Return the request without what this provider would refuse it for.
@@ -92,13 +93,18 @@ class Betas:
         go, the very same request and headers are returned.
 
         @param request: with the model's name at this provider.
+        @param asked: the client's name of it, which tells the generation where the other says nothing,
+            as an ARN does.
         @raise Malformed: if something must go from a body in which a key stands twice.
         """
         flags = flags_in(headers) if self.rows or lesson is not NOTHING_LEARNED else ()
-        model = generation(request.model)
+        model = generation(request.model) or generation(asked)
         fate = {flag: self._fate(flag, model, lesson, counting=counting) for flag in flags}
         gone = [flag for flag, to in fate.items() if to in (DROP, NEEDLESS)]
-        paths = dict.fromkeys(path for flag in gone if fate[flag] == DROP for path in fields_of(flag))
+        # A flag of another name stands for what that name is there for, and for no more.
+        paths = dict.fromkeys(
+            path for flag, to in fate.items() if to not in (ALLOW, NEEDLESS) for path in fields_of(flag)
+        )
         for flag, to in fate.items():
             for path in fields_of(flag if to == ALLOW else to) if to not in (DROP, NEEDLESS) else ():
                 paths.pop(path, None)  # another flag that stays needs it, too

@@ -16,8 +16,9 @@ from ccrelay.relay.fitting import Fitting, headers_for
 from ccrelay.upstream.body import COMPLAINT_LIMIT
 from ccrelay.wire import headers as fields
 from ccrelay.wire import usage
-from ccrelay.wire.error_json import read_error
+from ccrelay.wire.error_json import error_event, read_error
 from ccrelay.wire.http import ResponseHead, first, media_type
+from ccrelay.wire.sse import before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ccrelay.policy.tries import Try
     from ccrelay.policy.verdict import Complaint
+    from ccrelay.providers.interfaces import ITranslator
     from ccrelay.relay.client_stream import ClientStream
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.interfaces import IClientResponse
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from ccrelay.wire.secret import Secret
 
 _JSON: Final = b"application/json"
+_REFUSALS: Final = frozenset({401, 403})
 _SUCCESS: Final = range(200, 300)
 _COMPLAINT_S: Final = 10.0
 """Seconds that the body of a refusal is waited for; its status says enough."""
@@ -188,9 +191,12 @@ class Attempt:
         def watching(whole: bytes) -> None:
             upstream.lessons.provenance.note_events(whole, upstream.family)
 
+        def hiding(whole: bytes) -> bytes:
+            return self._hiding_in_events(whole, translator)
+
         body = BodyRelay(
             translator, stream, self._clock, idle,
-            headers=down, hiding=self._hiding_key, answering=answering, watching=watching,
+            headers=down, hiding=hiding, answering=answering, watching=watching,
         )  # fmt: skip
         try:
             await body.run(answer)
@@ -250,6 +256,18 @@ class Attempt:
             body = body.replace(secret.reveal().encode("utf-8"), str(secret).encode("utf-8"))
         return body
 
+    def _hiding_in_events(self, whole: bytes, translator: ITranslator) -> bytes:
+        """Return the last events of a stream with an error that is fit for a client; nothing follows it."""
+        whole = self._hiding_key(whole)
+        said, start = translator.error, before(whole, b"error")
+        if said is None or start is None:
+            return whole
+        found = self._upstream.provider.classify_event(said, translator.error_data, self._wall())
+        if found.body is not None or (not said.enveloped and found.message == said.message):
+            return whole  # the provider's own words, which are nobody's secret
+        message = self._hiding_key(found.message.encode("utf-8", "replace")).decode("utf-8")
+        return start + error_event(found.kind, message, self._exchange.id)
+
     def _hiding_in(self, head: ResponseHead) -> ResponseHead:
         """Return the head of an answer without our key or token; mostly that is the very same."""
         secrets = [secret.reveal().encode("utf-8") for secret in self._shown]
@@ -284,8 +302,16 @@ class Attempt:
             AttemptEnded(
                 self._exchange.id, self._route.provider, self._route.key_name, self._route.model, verdict,
                 head.status if head else 0, fields.request_id(head.headers) if head else "",
-                "" if verdict is Verdict.OK else reason,
+                "" if verdict is Verdict.OK else reason + _refusal(outcome),
                 self._first_byte, self._clock.seconds() - self._started, self._trying.repeat,
                 self._fitting.dropped if self._fitting else (), self._fitting.mended if self._fitting else (),
             )
         )  # fmt: skip
+
+
+def _refusal(outcome: Outcome | None) -> str:
+    """Return a provider's words on a credential that it refused, for the log; others may quote a prompt."""
+    said = None if outcome is None else outcome.complaint
+    if said is None or said.verdict is not Verdict.KEY or said.status not in _REFUSALS or not said.message:
+        return ""
+    return f": {said.message}"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ccrelay.relay.upstreams import Upstream
     from ccrelay.wire.request import MessagesRequest
 
+
 def cannot_count(upstream: Upstream, request: MessagesRequest, response: IClientResponse) -> None:
     """
     Answer with an estimate that says so, or with 404 where the operator wants that.

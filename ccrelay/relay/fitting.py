@@ -131,8 +131,10 @@ class Fitting:
             request = replace(request, body=trimmed.body)
         lesson = upstream.lessons.betas.lesson(upstream.name, model, now, counting=counting)
         betas: Betas = upstream.provider.betas
-        request = request.with_model(model)
-        fitted = betas.fitted(request, self._headers, lesson.joined(taught), counting=counting)
+        fitted = betas.fitted(
+            request.with_model(model), self._headers, lesson.joined(taught),
+            counting=counting, asked=request.model,
+        )  # fmt: skip
         if trimmed.removed or any(what.startswith(THINKING) for what in self.mended):
             return replace(fitted, dropped=(*fitted.dropped, THINKING))
         return fitted

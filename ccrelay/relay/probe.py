@@ -95,26 +95,36 @@ class Prober:
             self._breaker().probe_failed(now)
         elif self._judges(key) and key is not None and status in _REFUSED:
             reason = _refused(key, status, now)
+        elif status in _REFUSED and key is not None and self._shows_fetched(key):
+            if now - key.last_success > _TRUSTED_S:
+                key.degrade()
+            reason = f"the credential was refused ({status})"
         else:
             self._breaker().probe_succeeded(now)
             if key is not None and status not in _REFUSED:
                 _accepted(key)
         name = key.name if key is not None else "-"
-        return ProbeEnded(
-            self._upstream.name, name, healthy, status, reason, self._clock.seconds() - started
-        )
+        return ProbeEnded(self._upstream.name, name, healthy, status, reason, self._clock.seconds() - started)
 
     def _judges(self, key: Key | None) -> bool:
         """Return whether a refusal would speak of the key that was shown."""
         judging = self._upstream.provider.capabilities.probe_judges
         return judging and key is not None and key.secret is not None
 
+    def _shows_fetched(self, key: Key) -> bool:
+        """Return whether a refusal would speak of a credential that was fetched, and is fetched again."""
+        judging = self._upstream.provider.capabilities.probe_judges
+        return judging and self._upstream.fetched is not None and key.secret is None
+
     async def _ask(self, key: Key | None) -> int:
         request = self._upstream.health
         if key is not None:
-            request = await self._upstream.key_credential(key).authorize(request, self._wall())
+            credential = self._upstream.key_credential(key)
+            request = await credential.authorize(request, self._wall())
         answer = await self._upstream.client.send(request, self._within, queued=False)
         await answer.complaint()  # read, so that the connection can be used again
+        if answer.head.status == _UNAUTHORIZED and key is not None and self._shows_fetched(key):
+            credential.refused(request)
         return answer.head.status
 
     def _next_key(self) -> Key | None:

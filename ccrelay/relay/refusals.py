@@ -15,7 +15,6 @@ from ccrelay.errors import (
     Stalled,
 )
 from ccrelay.policy.rate_limits import retry_after
-from ccrelay.providers.aws_errors import clean
 from ccrelay.wire.http import first
 
 if TYPE_CHECKING:
@@ -50,12 +49,19 @@ def nothing_to_try(selection: Selection, client: Client, now: float) -> RelayErr
     if frees is None:
         msg = "No provider accepts its key any more (401); put valid ones into the configuration of ccrelay."
         return NothingOpen(msg, retry_after=_LONGEST_S)
+    wait = max(frees - now, 1.0)
+    if selection.forbidden(now):
+        msg = (
+            "No provider permits this model to its key or credential (403): grant access to it there, "
+            f"or use another model; ccrelay asks again in {wait:.0f} s."
+        )
+        return Forbidden(msg, retry_after=wait)
     msg = "Every key that could serve this is exhausted or at its limit; add one, or wait until one is free."
-    return KeysExhausted(msg, retry_after=max(frees - now, 1.0))
+    return KeysExhausted(msg, retry_after=wait)
 
 
 def attempts_in_words(outcomes: Sequence[Outcome]) -> str:
-    """Return each attempt as C{provider: reason}."""
+    """Return each attempt as C{provider: reason}, for the log."""
     return "; ".join(f"{o.route.provider}: {o.reason}" for o in outcomes)
 
 
@@ -68,7 +74,7 @@ def all_failed(outcomes: Sequence[Outcome]) -> RelayError:
     unfit = [o.error for o in outcomes if isinstance(o.error, ClientError)]
     if len(unfit) == len(outcomes):
         return unfit[0]
-    reasons = clean(attempts_in_words(outcomes))  # what AWS says of a role is not for clients
+    reasons = "; ".join(f"{o.route.provider}: {o.public}" for o in outcomes)
     words = f"No provider answered ({reasons}); try again, or check their base_url and keys."
     error = AllFailed(words)
     if all(isinstance(o.error, (FirstByteTimeout, Stalled)) for o in outcomes):

@@ -124,6 +124,20 @@ def without(whole: bytes, name: bytes) -> bytes:
     return b"".join(kept)
 
 
+def before(whole: bytes, name: bytes) -> bytes | None:
+    """
+    Return the bytes before the first event of a name, or None where there is none.
+
+    @param whole: complete events, as L{EventReader.feed} returns them.
+    """
+    start = 0
+    for blank in _BLANK.finditer(whole):
+        if any(other == name for other, _ in events(whole[start : blank.end()])):
+            return whole[:start]
+        start = blank.end()
+    return None
+
+
 def render(name: bytes, data: bytes) -> bytes:
     """Return one event; C{data} must have no line end in it."""
     return b"event: " + name + b"\ndata: " + data + b"\n\n"

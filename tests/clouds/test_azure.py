@@ -10,12 +10,23 @@ from ccrelay.credentials.wording import Unavailable
 from ccrelay.policy.verdict import Verdict
 from ccrelay.simulator.acts import Refuses, Says, Sends
 from ccrelay.simulator.script import Script
+from ccrelay.wire.sse import render
 from tests.clouds.rooms import TENANT, Clouds, flags, front, said
 from tests.network import sse
 from tests.relay.test_failover import text
 from tests.stack import HEADERS, KEY, body
 
 EXPIRED = front(401, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
+SSE = "text/event-stream"
+BEGUN = b"".join(
+    render(json.loads(data)["type"].encode(), data)
+    for data in (
+        b'{"type":"message_start","message":{"id":"m","usage":{"input_tokens":1,"output_tokens":1}}}',
+        b'{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
+        b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"'
+        + TENANT.encode() + b'"}}',
+    )
+)
 ASKED = b'{ "stream":%b, "model": "claude-sonnet-4-5", "max_tokens":9,"n":1234567890123456789,"messages":[]}'
 
 
@@ -113,6 +124,26 @@ class ErrorTests(SynchronousTestCase):
             self.assertIn("The principal (id) lacks", said(answer)[2])
             for secret in (TENANT, "ours"):
                 self.assertNotIn(secret, answer.body.decode() + "".join(stack.lines))
+
+    def test_no_ids_in_any_shape(self) -> None:
+        """Nor do they where it is in Anthropic's envelope, or in a stream, before content or after it."""
+        words = f"tenant {TENANT} of /subscriptions/{TENANT}/x is blocked"
+        error = {"type": "error", "error": {"type": "permission_error", "message": words}, "request_id": "r"}
+        event = render(b"error", json.dumps(error).encode())
+        refusal = Refuses(403, body=json.dumps(error).encode())
+        for act, begun in ((refusal, b""), (Sends(event, SSE), b""), (Sends(BEGUN + event, SSE), BEGUN)):
+            stack = Clouds(self, {"azure": [act]})
+            answer = stack.ask(body(stream=True))
+            self.assertIn(b"tenant (id) of (id) is blocked", answer.body)
+            self.assertTrue(answer.body.startswith(begun))  # what the model says is its own affair
+            self.assertNotIn(TENANT, answer.body[len(begun) :].decode() + "".join(stack.lines))
+
+    def test_other_errors_in_streams(self) -> None:
+        """An error that names nothing private passes byte for byte, GUIDs of requests and all."""
+        error = {"type": "error", "error": {"type": "api_error", "message": "no"}, "request_id": TENANT}
+        event = render(b"error", json.dumps(error).encode())
+        answer = Clouds(self, {"azure": [Sends(BEGUN + event, SSE)]}).ask(body(stream=True))
+        self.assertEqual(answer.body, BEGUN + event)
 
     def test_a_prompt_that_is_too_long(self) -> None:
         """The front door's words for it get the token that Claude Code compacts on."""

@@ -8,6 +8,7 @@ from ccrelay.simulator.steps import Cut
 from tests.clouds.stage import (
     ACCOUNT,
     ARN,
+    FRAMES,
     SAID,
     STREAMED,
     Bedrock,
@@ -18,8 +19,9 @@ from tests.clouds.stage import (
     streamed,
 )
 from tests.clouds.test_bedrock_faults import STREAM, Faults
+from tests.network import sse
 from tests.stack import HEADERS, body
-from tests.wire.frames import exception
+from tests.wire.frames import chunk, exception
 
 
 class RefusalTests(Faults):
@@ -84,6 +86,35 @@ class RefusalTests(Faults):
                 status, _, told = said(self.stack(act, alone=True).ask(content))
                 self.assertIn(status, (400, 403))
                 self.assertIn("(ARN)", told)
+
+    def test_accounts_in_an_event_after_content(self) -> None:
+        """Nor do they in an error that AWS hands on from the model in the middle of an answer."""
+        words = f"{ARN} failed in account {ACCOUNT}"
+        error = {"type": "error", "error": {"type": "api_error", "message": words}}
+        answer = self.stack(streamed(*FRAMES[:3], chunk(json.dumps(error).encode()))).ask(STREAM)
+        (name, told) = sse(answer.body)[-1]
+        self.assertEqual((name, told["error"]["message"]), ("error", "(ARN) failed in account (account)"))
+
+    def test_the_log_says_why(self) -> None:
+        """What AWS says of a permission that is missing is in the log where another provider serves."""
+        words = f"User: {ARN} is not authorized to perform: bedrock:InvokeModel"
+        stack = self.stack(refused(403, "AccessDeniedException", words))
+        stack.ask()
+        self.assertEqual(
+            stack.told.attempts[0].reason,
+            "403 permission_error: User: (ARN) is not authorized to perform: bedrock:InvokeModel",
+        )
+
+    def test_a_permission_that_is_missing(self) -> None:
+        """While nobody may use a model, each request is told that, not that a key is at its limit."""
+        stack = self.stack(refused(403, "AccessDeniedException", "no access"), alone=True)
+        self.assertEqual(said(stack.ask())[:2], (403, "permission_error"))
+        answer = stack.ask()
+        status, kind, words = said(answer)
+        self.assertEqual((status, kind), (403, "permission_error"))
+        self.assertIn("No provider permits this model to its key or credential (403)", words)
+        self.assertEqual(answer.headers["retry-after"], "600")
+        self.assertEqual(len(stack.asked("b")), 1)
 
     def test_every_attempt_listed(self) -> None:
         """Where the relay itself sums up, it says nothing private either."""

@@ -143,6 +143,18 @@ class TableTests(SynchronousTestCase):
         self.assertEqual(sent_flags(asked), ())  # 4.8 takes the field without the flag
         self.assertEqual(asked.json["output_config"]["effort"], "low")
 
+    def test_a_model_whose_name_says_nothing(self) -> None:
+        """Behind an ARN, it is taken for what the client calls it."""
+        arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/ab12"
+        for model in ("claude-sonnet-4-5", "claude-opus-4-8"):
+            sent = [
+                self.one("bedrock", body(model=model, **FIELDS), EVERY, model_mapping={"*": to})[1]
+                for to in (arn, f"us.anthropic.{model}")
+            ]
+            self.assertEqual(sent_flags(sent[0]), sent_flags(sent[1]))
+            self.assertEqual(sent[0].json, sent[1].json)
+        self.assertIn("application-inference-profile", sent[0].path)
+
 
 class OwnRowsTests(SynchronousTestCase):
     """C{betas} of a provider."""

@@ -72,10 +72,10 @@ class UnavailableTests(SynchronousTestCase):
             for content in (body(), STREAM):
                 status, kind, words = said(stack.ask(content))
                 self.assertEqual((status, kind), (502, "api_error"))
-                self.assertIn("b: the AWS credentials of b could not be had: ", words)
-                self.assertIn(what, words)
+                self.assertIn("b: the AWS credentials of b could not be had, ccrelay's log says why", words)
                 self.assertIn(remedy, words)
                 self.assertLess(len(words), 600)
+                self.assertIn(what, stack.told.attempts[-1].reason)
             self.assertEqual(stack.asked("b"), [])
             self.assertEqual(stack.upstreams["b"].fetched.cache.state(stack.wall()).failures, 1)
 
@@ -166,7 +166,8 @@ class WaitingTests(SynchronousTestCase):
         stack.go(20)
         self.bring(stack, Unavailable(f"the role {ROLE} may not be assumed", "correct the role"))
         (_, error) = sse(stack.answer(peer).body)[-1]
-        self.assertIn("the role (ARN) may not be assumed; correct the role", error["error"]["message"])
+        self.assertIn("ccrelay's log says why; correct the role", error["error"]["message"])
+        self.assertNotIn("arn:", error["error"]["message"])
         self.assertTrue(stack.answer(peer).complete)
 
     def test_a_client_that_leaves(self) -> None:

@@ -151,13 +151,17 @@ class EntraTests(FetchedTestCase):
         def no(asked: Asked) -> Answer:
             if asked.method == "GET":
                 return standins_entra.authority()(asked)
-            return standins_entra.refusal("AADSTS7000215: Invalid client secret provided.")
+            return standins_entra.refusal(
+                f"AADSTS7000215: Invalid secret for app {standins_entra.CLIENT} of {standins_entra.TENANT}."
+            )
 
         provider, relay, _ = self.relay_with(no, [Says("x")])
         status, said = await self.ask(relay)
         self.assertEqual(status, 502)
         words = json.loads(said)["error"]["message"]
-        self.assertIn("AADSTS7000215", words)
+        (attempt,) = relay.told.attempts
+        self.assertIn("AADSTS7000215", attempt.reason)
         self.assertIn("correct azure_tenant_id, azure_client_id and azure_client_secret", words)
-        self.assertNotIn(standins_entra.SECRET, words)
+        for private in (standins_entra.SECRET, standins_entra.TENANT, standins_entra.CLIENT):
+            self.assertNotIn(private, words)
         self.assertEqual(provider.asked, [])

@@ -59,20 +59,21 @@ class TokenTests(SynchronousTestCase):
 
     def test_no_credential(self) -> None:
         """A credential that cannot be had is the provider's failure, told with its remedy."""
-        problem = Unavailable("key.json cannot be read", "let the relay read it")
+        problem = Unavailable("key.json of projects/123456789 cannot be read", "let the relay read it")
         stack = Clouds(self, {"vertex": vertex([Says("x")]), "a": [Says("from a")]})
         stack.tokens.missing = problem
         self.assertEqual(text(stack.ask()), "from a")
         self.assertEqual(
             stack.told.attempts[0].reason,
-            "the Google credentials of vertex could not be had: key.json cannot be read; "
-            "let the relay read it",
+            f"the Google credentials of vertex could not be had: {problem.what}; let the relay read it",
         )
         stack = Clouds(self, {"vertex": vertex([Says("x")])})
         stack.tokens.missing = problem
         status, _, words = said(stack.ask())
         self.assertEqual(status, 502)
-        self.assertIn("could not be had: key.json cannot be read; let the relay read it", words)
+        self.assertIn("of vertex could not be had, ccrelay's log says why; let the relay read it", words)
+        for private in ("key.json", "123456789"):
+            self.assertNotIn(private, words)
         self.assertEqual(stack.asked("vertex"), [])
 
 

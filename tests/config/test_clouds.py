@@ -4,6 +4,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config.reading import problems
 
+ENTRA = "type: azure, azure_resource_name: r, azure_auth: entra"
+WRITTEN = "aws_access_key_id: AKIATEST, aws_secret_access_key: test"
+
 
 class CloudTests(SynchronousTestCase):
     """A provider of a cloud that cannot work is refused, with what it lacks."""
@@ -53,6 +56,11 @@ class CloudTests(SynchronousTestCase):
             ("type: bedrock, aws_region: r, keys: [{key: test-1}], aws_profile: p", "aws_profile"),
             ("type: azure, azure_resource_name: r, azure_auth: entra, keys: [{key: test-1}]", "keys"),
             ("type: vertex, gcp_project_id: p, gcp_region: r, keys: [{key: test-1}]", "keys"),
+            (f"type: bedrock, aws_region: r, {WRITTEN}, aws_profile: p", "aws_profile"),
+            ("type: azure, azure_resource_name: r, keys: [{key: test-1}], azure_scope: s", "azure_scope"),
+            (f"{ENTRA}, azure_client_id: c, azure_client_secret: test-1", "azure_tenant_id"),
+            ("type: azure, azure_resource_name: r, keys: [{name: n}]", "keys[0].key"),
+            ("type: bedrock, aws_region: r, keys: [{}]", "keys[0].key"),
         ):
             (problem,) = self.problems(provider)
             self.assertTrue(problem.startswith(f"{key}: found "), problem)

@@ -86,11 +86,19 @@ class SignatureTests(SynchronousTestCase):
         verified(replace(default, url="https://localhost/model/m/invoke"))
 
     def test_few_fields_are_signed(self) -> None:
-        """Only what arrives unchanged is signed: proxies on the way may touch the rest."""
+        """What arrives unchanged is signed, and what Amazon gives a meaning: proxies may touch the rest."""
         made = signed(REQUEST, KEYS, "us-east-1", WALL)
-        names = b"SignedHeaders=accept;content-type;host;x-amz-date;x-amz-security-token,"
+        amazon = b"x-amz-date;x-amz-security-token;x-amzn-bedrock-trace,"
+        names = b"SignedHeaders=accept;content-type;host;" + amazon
         self.assertIn(names, first(made.headers, b"authorization") or b"")
         verified(made.adding((b"user-agent", b"other"), (b"connection", b"close")))
+
+    def test_the_operators_host(self) -> None:
+        """A Host of the operator's own is what goes up and what is signed, wherever the URL leads."""
+        host = b"bedrock-runtime.us-east-1.amazonaws.com"
+        there = replace(REQUEST, url="http://localhost:9301/model/m/invoke").adding((b"host", host))
+        made = signed(there, KEYS, "us-east-1", WALL)
+        verified(replace(made, url=f"https://{host.decode()}/model/m/invoke"))
 
     def test_nothing_else_is_touched(self) -> None:
         """Method, URL, body and the other fields stay as they are, and so does the request given."""

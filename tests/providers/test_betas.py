@@ -172,6 +172,15 @@ class PairTests(SynchronousTestCase):
         alone = fitted(Betas(rows), "tool-search-tool-2025-10-19")
         self.assertNotIn("defer_loading", body(alone)["tools"][0])
 
+    def test_a_flag_of_another_name(self) -> None:
+        """Fields that a flag has and the one in its place has not are dropped, the others stay."""
+        tool = {"name": "t", "defer_loading": True, "input_examples": [{}], "allowed_callers": ["x"]}
+        content = json.dumps({"model": "m", "tools": [tool]}).encode()
+        request = MessagesRequest(content, "m", stream=False, session="")
+        found = made("bedrock").betas.fitted(request, ((b"anthropic-beta", b"advanced-tool-use-2025-11-20"),))
+        self.assertEqual(flags(found), ["tool-search-tool-2025-10-19"])
+        self.assertEqual(body(found)["tools"], [{"name": "t", "defer_loading": True}])
+
     def test_a_flag_that_is_needed_no_more(self) -> None:
         """Where a provider has come to take a field without its flag, the flag alone goes."""
         found = fitted(made("bedrock").betas, "effort-2025-11-24")
