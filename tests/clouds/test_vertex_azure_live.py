@@ -113,7 +113,9 @@ class GoogleTests(FetchedTestCase):
 class EntraTests(FetchedTestCase):
     """Azure with a client's secret, which an authority on TLS is shown."""
 
-    def relay_with(self, answer: Callable[[Asked], Answer], acts: Any) -> tuple[Provider, LiveRelay, Any]:
+    def relay_with(
+        self, answer: Callable[[Asked], Answer], acts: Any, **fields: Any
+    ) -> tuple[Provider, LiveRelay, Any]:
         """Return a provider, a relay for it, and the authority."""
         folder = environment(self)
         server, trusted = standins_entra.certificates(folder)
@@ -123,7 +125,7 @@ class EntraTests(FetchedTestCase):
         settings = AZURE | {
             "name": "azure", "base_url": f"{provider.url}/anthropic", "keys": (), "azure_auth": "entra",
             "azure_tenant_id": standins_entra.TENANT, "azure_client_id": standins_entra.CLIENT,
-            "azure_client_secret": standins_entra.SECRET,
+            "azure_client_secret": standins_entra.SECRET, **fields,
         }  # fmt: skip
         return provider, self.relay(settings), authority
 
@@ -136,6 +138,15 @@ class EntraTests(FetchedTestCase):
         self.assertEqual((status, sse(said)[-1][0]), (200, "message_stop"))
         self.assertEqual(self.shown(provider), [f"Bearer {standins_entra.TOKEN}"] * 2)
         self.assertEqual(sum(asked.path.endswith("/token") for asked in authority.asked), 1)
+
+    async def test_the_scope(self) -> None:
+        """The authority is asked for the scope that is configured, if one is."""
+        for scope, status in ((None, 200), (standins_entra.SCOPE, 200), ("https://other/.default", 502)):
+            _, relay, authority = self.relay_with(standins_entra.authority(), [Says("x")], azure_scope=scope)
+            self.assertEqual((await self.ask(relay))[0], status)
+            tokens = [asked for asked in authority.asked if asked.path.endswith("/token")]
+            shown = [asked.form["scope"].split()[0] for asked in tokens]
+            self.assertEqual(shown, [scope or standins_entra.SCOPE])
 
     async def test_renewed(self) -> None:
         """A token that Azure refuses is fetched anew, from the authority and from no cache, and shown."""

@@ -100,6 +100,12 @@ class ChainTests(AwsTestCase):
         )
         self.assertEqual(found, Fetched(AwsKeys(KEY_ID, Secret(SECRET), Secret(TOKEN))))
 
+    def test_configured_beside_a_profile(self) -> None:
+        """A profile in the environment, be it there or not, is no matter to keys that are written down."""
+        environment(self, AWS_PROFILE="gone")
+        found = self.fetch(access_key_id=OWN_KEY_ID, secret_access_key=Secret(OWN_SECRET))
+        self.assertEqual(found, Fetched(AwsKeys(OWN_KEY_ID, Secret(OWN_SECRET))))
+
     def test_the_environment(self) -> None:
         """AWS_ACCESS_KEY_ID and the like are used where nothing is configured."""
         environment(self, **OWN, AWS_SESSION_TOKEN=TOKEN)
