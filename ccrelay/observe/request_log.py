@@ -51,6 +51,7 @@ class RequestLog:
             "status": attempt.status or None,
             "upstream_id": _clipped(attempt.upstream_id),
             "reason": _clipped(attempt.reason),
+            "said": _clipped(attempt.said) or None,
             "duration_ms": _ms(attempt.duration),
         }
         self._log.warn("attempt failed", **{FIELDS: fields})

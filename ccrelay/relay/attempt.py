@@ -13,12 +13,12 @@ from ccrelay.providers.interfaces import Stage
 from ccrelay.relay.body import BodyRelay, ClientStalled
 from ccrelay.relay.events import AttemptEnded
 from ccrelay.relay.fitting import Fitting, headers_for
+from ccrelay.relay.hiding import Hiding
 from ccrelay.upstream.body import COMPLAINT_LIMIT
 from ccrelay.wire import headers as fields
 from ccrelay.wire import usage
-from ccrelay.wire.error_json import error_event, read_error
+from ccrelay.wire.error_json import read_error
 from ccrelay.wire.http import ResponseHead, first, media_type
-from ccrelay.wire.sse import before
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from ccrelay.policy.tries import Try
     from ccrelay.policy.verdict import Complaint
-    from ccrelay.providers.interfaces import ITranslator
     from ccrelay.relay.client_stream import ClientStream
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.interfaces import IClientResponse
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from ccrelay.wire.error_json import ErrorBody
     from ccrelay.wire.http import Pairs, UpstreamRequest
     from ccrelay.wire.request import MessagesRequest
-    from ccrelay.wire.secret import Secret
 
 _JSON: Final = b"application/json"
 _REFUSALS: Final = frozenset({401, 403})
@@ -92,7 +90,7 @@ class Attempt:
         self._usage = usage.NOTHING_KNOWN
         self._first_byte: float | None = None
         self._fitting: Fitting | None = None
-        self._shown: tuple[Secret, ...] = ()
+        self._hiding = Hiding()
 
     async def run(self, asked: Asked, response: IClientResponse, stream: ClientStream | None) -> Outcome:
         """Ask, and relay the answer or find out why there is none."""
@@ -121,7 +119,7 @@ class Attempt:
             request = fitting.composed(asked.query, self._wall(), counting=asked.counting)
             request = await credential.authorize(request, self._wall())
             if route.key is not None:  # else it is the client's own
-                self._shown = fields.secrets_in(request.headers)
+                self._hiding.shown = fields.secrets_in(request.headers)
             outcome = await self._answered(request, asked, response, stream)
             complaint = outcome.complaint
             if complaint is None or not fitting.mends(
@@ -134,7 +132,7 @@ class Attempt:
     ) -> Outcome:
         within = self._upstream.limits.first_byte if stream else self._left(asked)
         answer = await self._upstream.client.send(request, within)
-        self._head = answer.head = self._hiding_in(answer.head)
+        self._head = answer.head = self._hiding.in_head(answer.head)
         self._first_byte = self._clock.seconds() - self._started
         self._trying.learn(answer.head.headers, self._wall())
         if answer.head.status not in _SUCCESS:
@@ -146,7 +144,7 @@ class Attempt:
         return await self._whole(answer, asked, response)
 
     async def _refused(self, answer: UpstreamResponse, asked: Asked) -> Outcome:
-        body = self._hiding_key(await self._complaint(answer))
+        body = self._hiding.in_body(await self._complaint(answer))
         provider = self._upstream.provider
         complaint = provider.classify(answer.head, body, self._wall(), mapped=self._route.mapped)
         # By its meaning: AWS says with a 403 that a token has expired, too.
@@ -156,7 +154,7 @@ class Attempt:
 
     async def _not_asked_for(self, answer: UpstreamResponse, wanted: str) -> Outcome:
         """A success that is not one: a web page, an empty body, an error under status 200."""
-        body = self._hiding_key(await self._complaint(answer))
+        body = self._hiding.in_body(await self._complaint(answer))
         return self._misfit(answer.head, body, wanted)
 
     def _misfit(self, head: ResponseHead, body: bytes, wanted: str) -> Outcome:
@@ -192,7 +190,9 @@ class Attempt:
             upstream.lessons.provenance.note_events(whole, upstream.family)
 
         def hiding(whole: bytes) -> bytes:
-            return self._hiding_in_events(whole, translator)
+            error = read_error(translator.error_data)
+            found = upstream.provider.classify_event(error, translator.error_data, self._wall())
+            return self._hiding.in_events(whole, error, found, self._exchange.id)
 
         body = BodyRelay(
             translator, stream, self._clock, idle,
@@ -214,7 +214,7 @@ class Attempt:
             self._usage = translator.usage
             self._exchange.usage = self._exchange.usage.updated(translator.usage)
         if translator.error_first and translator.error is not None:
-            data = self._hiding_key(translator.error_data)
+            data = self._hiding.in_body(translator.error_data)
             return self._error_within(answer.head, read_error(data), data)
         stream.complete()
         if translator.error is None:
@@ -235,7 +235,7 @@ class Attempt:
         upstream = self._upstream
         message = upstream.provider.counted(body) if asked.counting else upstream.provider.message(body)
         if message is None:
-            return self._misfit(answer.head, self._hiding_key(body[:COMPLAINT_LIMIT]), "a message")
+            return self._misfit(answer.head, self._hiding.in_body(body[:COMPLAINT_LIMIT]), "a message")
         if not asked.counting:
             self._exchange.usage = self._usage = usage.of_message(message)
             self._trying.answering(self._wall(), self._usage, None)
@@ -249,32 +249,6 @@ class Attempt:
     def _left(self, asked: Asked) -> float:
         """Return the seconds left for an answer that is not streamed; never nothing at all."""
         return max(asked.deadline - self._clock.seconds(), 0.001)
-
-    def _hiding_key(self, body: bytes) -> bytes:
-        """Return a refusal without our key or token, should the provider repeat it."""
-        for secret in self._shown:
-            body = body.replace(secret.reveal().encode("utf-8"), str(secret).encode("utf-8"))
-        return body
-
-    def _hiding_in_events(self, whole: bytes, translator: ITranslator) -> bytes:
-        """Return the last events of a stream with an error that is fit for a client; nothing follows it."""
-        whole = self._hiding_key(whole)
-        said, start = translator.error, before(whole, b"error")
-        if said is None or start is None:
-            return whole
-        found = self._upstream.provider.classify_event(said, translator.error_data, self._wall())
-        if found.body is not None or (not said.enveloped and found.message == said.message):
-            return whole  # the provider's own words, which are nobody's secret
-        message = self._hiding_key(found.message.encode("utf-8", "replace")).decode("utf-8")
-        return start + error_event(found.kind, message, self._exchange.id)
-
-    def _hiding_in(self, head: ResponseHead) -> ResponseHead:
-        """Return the head of an answer without our key or token; mostly that is the very same."""
-        secrets = [secret.reveal().encode("utf-8") for secret in self._shown]
-        if not any(secret in value for secret in secrets for _, value in head.headers):
-            return head
-        hidden = tuple((name, self._hiding_key(value)) for name, value in head.headers)
-        return ResponseHead(head.status, hidden, head.length)
 
     def _failed(self, error: UpstreamError, *, begun: bool = False) -> Outcome:
         return Outcome(self._route, Verdict.BROKEN, self._now(), begun, error=error)
@@ -302,9 +276,10 @@ class Attempt:
             AttemptEnded(
                 self._exchange.id, self._route.provider, self._route.key_name, self._route.model, verdict,
                 head.status if head else 0, fields.request_id(head.headers) if head else "",
-                "" if verdict is Verdict.OK else reason + _refusal(outcome),
+                "" if verdict is Verdict.OK else reason,
                 self._first_byte, self._clock.seconds() - self._started, self._trying.repeat,
                 self._fitting.dropped if self._fitting else (), self._fitting.mended if self._fitting else (),
+                _refusal(outcome),
             )
         )  # fmt: skip
 
@@ -312,6 +287,5 @@ class Attempt:
 def _refusal(outcome: Outcome | None) -> str:
     """Return a provider's words on a credential that it refused, for the log; others may quote a prompt."""
     said = None if outcome is None else outcome.complaint
-    if said is None or said.verdict is not Verdict.KEY or said.status not in _REFUSALS or not said.message:
-        return ""
-    return f": {said.message}"
+    refusal = said is not None and said.verdict is Verdict.KEY and said.status in _REFUSALS
+    return said.message if said is not None and refusal else ""

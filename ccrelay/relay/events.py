@@ -24,6 +24,7 @@ class AttemptEnded:
     @ivar repeat: whether the same provider and key had been asked before for that request.
     @ivar dropped: names of beta flags and paths of fields that it was sent without.
     @ivar mended: what was put right after a refusal: C{credential}, C{thinking}, C{thinking_off}, C{betas}.
+    @ivar said: the provider's words on a credential that it refused, else empty.
     """
 
     request: str
@@ -39,6 +40,7 @@ class AttemptEnded:
     repeat: bool = False
     dropped: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,10 +100,9 @@ class RefusalTests(Faults):
         words = f"User: {ARN} is not authorized to perform: bedrock:InvokeModel"
         stack = self.stack(refused(403, "AccessDeniedException", words))
         stack.ask()
-        self.assertEqual(
-            stack.told.attempts[0].reason,
-            "403 permission_error: User: (ARN) is not authorized to perform: bedrock:InvokeModel",
-        )
+        (failed, _) = stack.logged
+        self.assertEqual(failed["reason"], "403 permission_error")
+        self.assertEqual(failed["said"], "User: (ARN) is not authorized to perform: bedrock:InvokeModel")
 
     def test_a_permission_that_is_missing(self) -> None:
         """While nobody may use a model, each request is told that, not that a key is at its limit."""
