@@ -25,7 +25,7 @@ from tests.live.process import ROOT
 from tests.live.relay import Provider, reactor
 from tests.stack import body
 
-SLOW_S = 3.0
+SLOW_S = 5.0
 CLIENTS = [
     {"name": "of-b", "key": "sk-client-of-b-0123456789", "providers": ["b"]},
     {"name": "of-a", "key": "sk-client-of-a-0123456789", "providers": ["a"]},
