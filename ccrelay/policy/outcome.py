@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def public(self) -> str:
-        """The same, without what only the operator may know."""
+        """Why it ended, without what only the operator may know."""
         return self.error.public if self.error is not None else self.reason
 
     @property

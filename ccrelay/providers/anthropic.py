@@ -116,11 +116,16 @@ class AnthropicFormat:
         """Return the complaint: by the provider's own table, in its own bytes, or put into words."""
         said = read_error(body)
         tabled = self.error_table(head.status, said, now)
-        return complaint(head, body, said, tabled, now, mapped=mapped, base_url=self.base_url)
+        found = complaint(head, body, said, tabled, now, mapped=mapped, base_url=self.base_url)
+        return self.discreet(found)
 
     def classify_event(self, said: ErrorBody, data: bytes, now: float) -> Complaint:
         """Return the complaint in an C{error} event that came first, as if it had been the answer."""
-        return self.error_table(status_of(said.kind), said, now) or event_complaint(said, data)
+        return self.discreet(self.error_table(status_of(said.kind), said, now) or event_complaint(said, data))
+
+    def discreet(self, found: Complaint) -> Complaint:
+        """Return the very same: who has only keys here is told of by nothing else."""
+        return found
 
     def _post(self, path: str, request: MessagesRequest, headers: Pairs, query: bytes) -> UpstreamRequest:
         return UpstreamRequest("POST", self._url(path, query), fields.upward(headers), request.body)

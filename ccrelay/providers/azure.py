@@ -16,7 +16,7 @@ from ccrelay.wire.error_json import kind_of
 
 if TYPE_CHECKING:
     from ccrelay.wire.error_json import ErrorBody
-    from ccrelay.wire.http import Pairs, ResponseHead, UpstreamRequest
+    from ccrelay.wire.http import Pairs, UpstreamRequest
 
 PROBED: Final = "claude-haiku-4-5"
 BETAS: Final = Betas(AZURE, AZURE_REFUSES)
@@ -83,14 +83,6 @@ class Azure(AnthropicFormat):
         msg = f"Azure has no {path}; name another provider in routing.account_provider."
         raise NotFound(msg)
 
-    def classify(self, head: ResponseHead, body: bytes, now: float, *, mapped: bool) -> Complaint:
-        """Return the complaint, without ids of subscriptions and tenants."""
-        return _scrubbed(super().classify(head, body, now, mapped=mapped))
-
-    def classify_event(self, said: ErrorBody, data: bytes, now: float) -> Complaint:
-        """Return the complaint in an C{error} event, likewise."""
-        return _scrubbed(super().classify_event(said, data, now))
-
-
-def _scrubbed(found: Complaint) -> Complaint:
-    return scrubbed(found, lambda words: _ID.sub("(id)", words), _SUBSCRIPTION)
+    def discreet(self, found: Complaint) -> Complaint:
+        """Return a complaint without ids of subscriptions and tenants."""
+        return scrubbed(found, lambda words: _ID.sub("(id)", words), _SUBSCRIPTION)

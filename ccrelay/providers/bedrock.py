@@ -140,13 +140,17 @@ class Bedrock:
         found = complaint(
             head, body, failure.said, tabled, now, mapped=mapped, base_url=self.base_url
         )  # fmt: skip
-        return scrubbed(found, aws_errors.clean, aws_errors.ARN)
+        return self.discreet(found)
 
     def classify_event(self, said: ErrorBody, data: bytes, now: float) -> Complaint:  # noqa: ARG002
         """Return the complaint in an C{error} event; the translator has put AWS's into Anthropic's terms."""
         found = event_complaint(said, data)
         if data == error_data(said.kind, said.message):
             found = replace(found, body=None)  # no bytes of the provider's
+        return self.discreet(found)
+
+    def discreet(self, found: Complaint) -> Complaint:
+        """Return a complaint without ARNs and account ids."""
         return scrubbed(found, aws_errors.clean, aws_errors.ARN)
 
     def _post(self, model: str, call: str, headers: Pairs, body: bytes) -> UpstreamRequest:

@@ -156,3 +156,10 @@ class IProvider(Interface):
 
     def classify_event(said: ErrorBody, data: bytes, now: float) -> Complaint:
         """Return what an C{error} event means that came before anything else of a streamed answer."""
+
+    def discreet(found: Complaint) -> Complaint:
+        """
+        Return a complaint without what only the operator may know: accounts, projects, tenants.
+
+        Where it names none, that is the very same; else it has no C{body}.
+        """

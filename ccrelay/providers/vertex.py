@@ -117,13 +117,14 @@ class Vertex:
         said, status = google_errors.read(body)
         tabled = None if said.enveloped else google_errors.complaint_of(status, said)
         found = complaint(head, body, said, tabled, now, mapped=mapped, base_url=self.base_url)
-        return self._scrubbed(found)
+        return self.discreet(found)
 
     def classify_event(self, said: ErrorBody, data: bytes, now: float) -> Complaint:  # noqa: ARG002
         """Return the complaint in an C{error} event that came first, as if it had been the answer."""
-        return self._scrubbed(event_complaint(said, data))
+        return self.discreet(event_complaint(said, data))
 
-    def _scrubbed(self, found: Complaint) -> Complaint:
+    def discreet(self, found: Complaint) -> Complaint:
+        """Return a complaint without ids and numbers of projects."""
         private = google_errors.private(self.project)
         return scrubbed(found, lambda words: private.sub(google_errors.hidden, words), private)
 

@@ -190,9 +190,7 @@ class Attempt:
             upstream.lessons.provenance.note_events(whole, upstream.family)
 
         def hiding(whole: bytes) -> bytes:
-            error = read_error(translator.error_data)
-            found = upstream.provider.classify_event(error, translator.error_data, self._wall())
-            return self._hiding.in_events(whole, error, found, self._exchange.id)
+            return self._hiding.in_events(whole, translator.error_data, upstream.provider, self._exchange.id)
 
         body = BodyRelay(
             translator, stream, self._clock, idle,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ccrelay.wire.error_json import error_event
+from ccrelay.providers.answers import event_complaint
+from ccrelay.wire.error_json import error_event, read_error
 from ccrelay.wire.http import ResponseHead
 from ccrelay.wire.sse import before
 
 if TYPE_CHECKING:
-    from ccrelay.policy.verdict import Complaint
-    from ccrelay.wire.error_json import ErrorBody
+    from ccrelay.providers.interfaces import IProvider
     from ccrelay.wire.secret import Secret
 
 
@@ -40,19 +40,19 @@ class Hiding:
         hidden = tuple((name, self.in_body(value)) for name, value in head.headers)
         return ResponseHead(head.status, hidden, head.length)
 
-    def in_events(self, whole: bytes, said: ErrorBody, found: Complaint, request_id: str) -> bytes:
+    def in_events(self, whole: bytes, data: bytes, provider: IProvider, request_id: str) -> bytes:
         """
         Return the last events of a stream with an error that is fit for a client; nothing follows it.
 
-        @param said: what the error in the stream says.
-        @param found: what the provider's dialect makes of that error.
+        @param data: of the error in the stream.
+        @param provider: which knows what only the operator may read in it.
         @param request_id: the relay's, for an error that is put into words anew.
         """
         whole = self.in_body(whole)
         start = before(whole, b"error")
-        if start is None:
+        told = event_complaint(read_error(data), data)
+        found = provider.discreet(told)
+        if start is None or found is told:
             return whole
-        if found.body is not None or (not said.enveloped and found.message == said.message):
-            return whole  # the provider's own words, which are nobody's secret
         message = self.in_body(found.message.encode("utf-8", "replace")).decode("utf-8")
         return start + error_event(found.kind, message, request_id)

@@ -96,9 +96,11 @@ class Prober:
         elif self._judges(key) and key is not None and status in _REFUSED:
             reason = _refused(key, status, now)
         elif status in _REFUSED and key is not None and self._shows_fetched(key):
-            if now - key.last_success > _TRUSTED_S:
-                key.degrade()
             reason = f"the credential was refused ({status})"
+            if status in self._upstream.provider.capabilities.uncountable:
+                self._breaker().probe_succeeded(now)  # it may not count, and still serve
+            elif now - key.last_success > _TRUSTED_S:
+                key.degrade()
         else:
             self._breaker().probe_succeeded(now)
             if key is not None and status not in _REFUSED:
@@ -112,7 +114,7 @@ class Prober:
         return judging and key is not None and key.secret is not None
 
     def _shows_fetched(self, key: Key) -> bool:
-        """Return whether a refusal would speak of a credential that was fetched, and is fetched again."""
+        """Return whether a refusal would speak of a credential that was fetched."""
         judging = self._upstream.provider.capabilities.probe_judges
         return judging and self._upstream.fetched is not None and key.secret is None
 

@@ -67,12 +67,16 @@ class ProbeTests(SynchronousTestCase):
             self.assertEqual(text(stack.ask()), "hello")
 
     def test_a_refused_credential(self) -> None:
-        """A refusal of a token that was fetched is told, and where it is not known another is fetched."""
+        """
+        A refusal of a token that was fetched is told, and where it is not known another is fetched.
+
+        Who may not count may still ask for messages: that holds nothing against the credential.
+        """
         for status, code, shown in (("UNAUTHENTICATED", 401, 2), ("PERMISSION_DENIED", 403, 1)):
             stack = Clouds(self, {"vertex": vertex([Says("x")], [platform(status, code, "x"), COUNTED])})
             ended = self.probe(stack, "vertex")
             self.assertEqual((ended.healthy, ended.reason), (True, f"the credential was refused ({code})"))
-            self.assertEqual(stack.upstreams["vertex"].backend.pool.keys[0].degraded, True)
+            self.assertEqual(stack.upstreams["vertex"].backend.pool.keys[0].degraded, code == 401)
             self.assertEqual(self.probe(stack, "vertex").reason, "")
             self.assertEqual(stack.upstreams["vertex"].backend.pool.keys[0].degraded, False)
             self.assertEqual(list(stack.bearers)[-1], f"Bearer token-number-{shown}")
