@@ -37,8 +37,10 @@ class Backend:
     @ivar model_name: what it calls the model that a client asks for.
     @ivar models: the names that its operator lists for it; empty where none are.
     @ivar mapped_names: the exact names that its mapping knows.
+    @ivar targets: the names that its mapping maps to.
     @ivar passthrough: whether a client's own bearer may go there.
     @ivar count_cache_reads: whether what was read from the prompt cache uses up input limits.
+    @ivar draining: whether new conversations go elsewhere while they can; those that are there stay.
     @ivar traffic: what goes on there; a backend that takes the place of another goes on with it.
     """
 
@@ -52,6 +54,8 @@ class Backend:
     mapped_names: tuple[str, ...] = ()
     passthrough: bool = False
     count_cache_reads: bool = False
+    targets: tuple[str, ...] = ()
+    draining: bool = False
     traffic: Traffic = field(default_factory=Traffic)
 
     def names(self, asked: str, there: str) -> bool:
@@ -64,6 +68,10 @@ class Backend:
             return True
         plain = asked.partition("[")[0]
         return any(name in self.models or name in self.mapped_names for name in (asked, plain))
+
+    def offers(self, name: str) -> bool:
+        """Return whether its operator has written a model's name, be it the client's or its own."""
+        return name in self.models or name in self.mapped_names or name in self.targets
 
 
 class Way:

@@ -144,6 +144,17 @@ class Breakers:
         for adopted in (*(self._providers[name] for name in kept), *self._models.values()):
             adopted.adapt(self._thresholds)
 
+    def reset(self, provider: str) -> None:
+        """
+        Close the breakers of a provider and of its models, and forget what led to their state.
+
+        @raise KeyError: if there is no such provider.
+        """
+        self._providers[provider].reset()
+        for (name, _), breaker in self._models.items():
+            if name == provider:
+                breaker.reset()
+
     def snapshot(self, now: float) -> tuple[Standing, ...]:
         """Return how all providers stand, and the models that failed lately."""
         named = [((name, ""), breaker) for name, breaker in self._providers.items()]

@@ -231,6 +231,16 @@ class Key:
         self.valid = True
         self.watch()
 
+    def reset(self) -> None:
+        """Forget what is held against the key, but what it has used of its limits."""
+        self.valid = True
+        self.degraded = False
+        self.barred_until = 0.0
+        self._waits = Waits()
+        self._pause.reset()
+        self._learned = LearnedLimits()
+        self.watch()
+
     def learn(self, headers: Pairs, model: str, now: float) -> None:
         """Take what the headers of an answer tell about the limits of a model's class."""
         self._learned.learn(headers, model, now)

@@ -46,6 +46,10 @@ class ModelMapping:
         """Return the exact names that clients may ask for."""
         return tuple(self._exact)
 
+    def targets(self) -> tuple[str, ...]:
+        """Return the provider's names that anything is mapped to."""
+        return (*self._exact.values(), *(to for _, to in self._prefixes))
+
     def _named(self, model: str) -> str | None:
         if model in self._exact:
             return self._exact[model]

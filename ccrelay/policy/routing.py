@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from ccrelay.policy.affinity import Affinity
+    from ccrelay.policy.affinity import Affinity, Place
     from ccrelay.policy.backend import Way
     from ccrelay.policy.breakers import Breakers
     from ccrelay.policy.budget import RetryBudget
@@ -57,6 +57,24 @@ class Routing:
         names = [key.name for key in keys]
         chosen = self.affinity.choose_key(conversation, names, self.affinity.loads(way.name))
         return keys[names.index(chosen)]
+
+    def places_of(
+        self, conversation: Conversation | None, ways: Iterable[Way], now: float
+    ) -> tuple[Place, ...]:
+        """
+        Return where a conversation goes before all others, in order; nowhere for a new one.
+
+        It does not return to a provider that is draining.
+
+        @param ways: all that its request may go.
+        """
+        if conversation is None or self.affinity is None:
+            return ()
+        places = self.affinity.places(conversation, now)
+        if len(places) < 2:  # noqa: PLR2004  it is where it is, and stays
+            return places
+        leaving = {way.name for way in ways if way.backend.draining}
+        return tuple(place for place in places if place is places[-1] or place.provider not in leaving)
 
     def provider_failed(self, provider: str, now: float) -> None:
         """Take note that a provider could not serve: no conversation returns to it for a while."""

@@ -12,7 +12,6 @@ from ccrelay.policy.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ccrelay.policy.affinity import Place
     from ccrelay.policy.backend import Way
     from ccrelay.policy.candidate import Demand
     from ccrelay.policy.conversation import Conversation
@@ -67,9 +66,7 @@ class Selection:
         self._hopeless: set[int] = set()
         self._ordered: tuple[Way, ...] | None = None
         self._preferred: str | None = None
-        self._places: tuple[Place, ...] = ()
-        if conversation is not None and routing.affinity is not None:
-            self._places = routing.affinity.places(conversation, now)
+        self._places = routing.places_of(conversation, ways, now)
         self._new = conversation is not None and routing.affinity is not None and not self._places
         if pinned and self._places:
             self._ways = [way for way in self._ways if way.name == self._places[-1].provider]
@@ -214,27 +211,29 @@ class Selection:
 
         A strategy that prefers somebody is asked about all, so that a
         conversation can return there; one that shares out, about those that
-        could serve, so that the shares come out even.
+        could serve, so that the shares come out even.  Who is draining comes last.
         """
         if self._ordered is not None:
             return self._ordered
         strategy = self._routing.strategy
-        if len(self._ways) < 2:  # noqa: PLR2004  nothing to order
-            self._ordered = tuple(self._ways)
+        ways = [way for way in self._ways if not way.backend.draining]
+        if len(ways) < 2:  # noqa: PLR2004  nothing to order
+            self._ordered = tuple(ways)
         elif self._counting:
-            self._ordered = strategy.preview(self._ways, self._demand)
+            self._ordered = strategy.preview(ways, self._demand)
         elif strategy.returning:
-            self._ordered = strategy.order(self._ways, self._demand)
+            self._ordered = strategy.order(ways, self._demand)
             self._preferred = self._ordered[0].name
         else:
             admits = self._routing.breakers.admits
             serving = [
                 way
-                for way in self._ways
+                for way in ways
                 if admits(way.name, way.model, now) and self._untried(way, "", now) is not None
             ]
-            others = [way for way in self._ways if way not in serving]
+            others = [way for way in ways if way not in serving]
             self._ordered = (*(strategy.order(serving, self._demand) if serving else ()), *others)
+        self._ordered += tuple(way for way in self._ways if way.backend.draining)
         return self._ordered
 
     def _untried(self, way: Way, name: str, now: float) -> Key | None:
