@@ -90,7 +90,7 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
     known: dict[Secret | None, list[Key]] = {}
     for key in () if old is None else old.pool.keys:
         known.setdefault(key.secret, []).append(key)
-    named = zip(provider.keys, _names(provider), strict=True)
+    named = zip(provider.keys, key_names(provider), strict=True)
     keys = [_key(given, name, provider, known) for given, name in named]
     token = provider.aws_bearer_token
     if token is not None:
@@ -117,7 +117,7 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
     return made
 
 
-def _names(provider: ProviderSettings) -> list[str]:
+def key_names(provider: ProviderSettings) -> list[str]:
     """Return what the keys are called: each another name, also where two end in the same four characters."""
     names: list[str] = []
     for given in provider.keys:
