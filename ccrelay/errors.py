@@ -11,6 +11,7 @@ The exceptions of the relay, sorted by whose fault it is and what to do next.
     │   ├── NotFound         404 not_found_error
     │   ├── MethodNotAllowed 405 invalid_request_error, with Allow
     │   ├── TooSlow          408 timeout_error
+    │   ├── Conflict         409 invalid_request_error
     │   ├── TooLarge         413 request_too_large
     │   ├── WrongType        415 invalid_request_error
     │   └── TooMany          429 rate_limit_error, with Retry-After
@@ -117,6 +118,12 @@ class TooSlow(ClientError):
 
     status = 408
     kind = "timeout_error"
+
+
+class Conflict(ClientError):
+    """What an operator wants does not agree with what there is."""
+
+    status = 409
 
 
 class TooLarge(ClientError):

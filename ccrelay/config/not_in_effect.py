@@ -14,11 +14,7 @@ if TYPE_CHECKING:
     from ccrelay.config.written import KeyPath
 
 
-_NOT_YET: Final[tuple[KeyPath, ...]] = (
-    ("metrics",),
-    ("admin",),
-    ("state",),
-)
+_NOT_YET: Final[tuple[KeyPath, ...]] = (("state",),)
 """In the order of the file; a section stands for all that is in it."""
 
 _OF_KIND: Final = {

@@ -13,7 +13,7 @@ from ccrelay.wire.secret import Secret
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from ccrelay.credentials.cache import CredentialCache
+    from ccrelay.credentials.cache import CredentialCache, Standing
     from ccrelay.wire.http import UpstreamRequest
 
 _BEARER = b"Bearer "
@@ -42,6 +42,10 @@ class FetchedBearer:
         """Begin to fetch, unless it is held."""
         if self.cache.held is None:
             self.cache.warm(now)
+
+    def state(self, now: float) -> Standing:
+        """See L{ICredential.state}."""
+        return self.cache.state(now)
 
     def refused(self, request: UpstreamRequest) -> bool:
         """Drop the token that the request showed, and return whether there may be another."""

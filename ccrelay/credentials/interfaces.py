@@ -9,6 +9,7 @@ from zope.interface import Interface
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from ccrelay.credentials.cache import Standing
     from ccrelay.wire.http import UpstreamRequest
 
 
@@ -37,4 +38,11 @@ class ICredential(Interface):
 
         @param request: as it was sent.
         @return: whether the request is worth authorizing and sending once more.
+        """
+
+    def state(now: float) -> Standing | None:
+        """
+        Return how it stands, for display; None for one that is not fetched.
+
+        @param now: seconds since the epoch.
         """

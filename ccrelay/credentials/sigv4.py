@@ -18,7 +18,7 @@ from ccrelay.credentials.interfaces import ICredential
 from ccrelay.wire.http import first
 
 if TYPE_CHECKING:
-    from ccrelay.credentials.cache import CredentialCache
+    from ccrelay.credentials.cache import CredentialCache, Standing
     from ccrelay.credentials.threads import InThread
     from ccrelay.wire.http import UpstreamRequest
     from ccrelay.wire.secret import Secret
@@ -118,6 +118,10 @@ class SigV4:
         """Begin to fetch, unless it is held."""
         if self.cache.held is None:
             self.cache.warm(now)
+
+    def state(self, now: float) -> Standing:
+        """See L{ICredential.state}."""
+        return self.cache.state(now)
 
     def refused(self, request: UpstreamRequest) -> bool:
         """Drop the keys that the request was signed with, and return whether there may be others."""

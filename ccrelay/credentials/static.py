@@ -29,6 +29,9 @@ class ApiKey:
     def warm(self, now: float) -> None:
         """Do nothing: it is here."""
 
+    def state(self, now: float) -> None:
+        """See L{ICredential.state}: nothing is fetched."""
+
     def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
         """Return that there is no other key."""
         return False
@@ -48,6 +51,9 @@ class Bearer:
     def warm(self, now: float) -> None:
         """Do nothing: it is here."""
 
+    def state(self, now: float) -> None:
+        """See L{ICredential.state}: nothing is fetched."""
+
     def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
         """Return that there is no other token."""
         return False
@@ -64,6 +70,9 @@ class NoCredential:
 
     def warm(self, now: float) -> None:
         """Do nothing: it is here."""
+
+    def state(self, now: float) -> None:
+        """See L{ICredential.state}: nothing is fetched."""
 
     def refused(self, request: UpstreamRequest) -> bool:  # noqa: ARG002
         """Return that there is none at all."""

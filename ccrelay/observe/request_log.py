@@ -10,6 +10,8 @@ from ccrelay.observe.log import FIELDS
 from ccrelay.policy.verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ccrelay.relay.events import AttemptEnded, RequestEnded
 
 _LONGEST = 256
@@ -20,9 +22,11 @@ class RequestLog:
 
     log = Logger()
 
-    def __init__(self) -> None:
+    def __init__(self, cost: Callable[[RequestEnded], float | None] = lambda _request: None) -> None:
+        """@param cost: returns what a request has cost in US dollars, or None where that is not known."""
         # Logger as a descriptor makes a new one on each access.
         self._log = self.log
+        self._cost = cost
 
     def attempt_ended(self, attempt: AttemptEnded) -> None:
         """
@@ -59,7 +63,7 @@ class RequestLog:
     def request_ended(self, request: RequestEnded) -> None:
         """Log a request, whatever its end; quiet ones only at debug."""
         last = request.attempts[request.answered] if request.attempts else None
-        usage = request.usage
+        usage, cost = request.usage, self._cost(request)
         fields: dict[str, Any] = {
             "id": request.id,
             "client": request.client,
@@ -82,6 +86,7 @@ class RequestLog:
             "output_tokens": usage.output,
             "cache_read_tokens": usage.cache_read,
             "cache_write_tokens": usage.cache_write,
+            "cost_usd": None if cost is None else round(cost, 6),
             "ttfb_ms": _ms(request.first_byte),
             "duration_ms": _ms(request.duration),
             "ended": _clipped(request.why),

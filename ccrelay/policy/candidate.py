@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ccrelay.wire.usage import Usage
+
 _MILLION: Final = 1_000_000
 _EVERY_MODEL: Final = "*"
 
@@ -46,6 +48,15 @@ class Price:
             + self.output * demand.output
             + self.cache_read * demand.cache_read
             + self.cache_write * demand.cache_write
+        ) / _MILLION
+
+    def cost(self, usage: Usage) -> float:
+        """Return what an answer has cost, in US dollars."""
+        return (
+            self.input * (usage.input or 0)
+            + self.output * (usage.output or 0)
+            + self.cache_read * (usage.cache_read or 0)
+            + self.cache_write * (usage.cache_write or 0)
         ) / _MILLION
 
 

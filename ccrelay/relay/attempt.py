@@ -89,6 +89,7 @@ class Attempt:
         self._head: ResponseHead | None = None
         self._usage = usage.NOTHING_KNOWN
         self._first_byte: float | None = None
+        self._first_body: float | None = None
         self._fitting: Fitting | None = None
         self._hiding = Hiding()
 
@@ -209,6 +210,7 @@ class Attempt:
             self._exchange.because(str(stalled))
             return self._outcome(Verdict.OK, begun=True)
         finally:
+            self._first_body = None if body.began is None else body.began - self._started
             self._usage = translator.usage
             self._exchange.usage = self._exchange.usage.updated(translator.usage)
         if translator.error_first and translator.error is not None:
@@ -230,6 +232,7 @@ class Attempt:
             raise FirstByteTimeout(msg)
 
         body: bytes = await answer.whole().addTimeout(self._left(asked), self._clock, too_late)
+        self._first_body = self._clock.seconds() - self._started
         upstream = self._upstream
         message = upstream.provider.counted(body) if asked.counting else upstream.provider.message(body)
         if message is None:
@@ -277,7 +280,7 @@ class Attempt:
                 "" if verdict is Verdict.OK else reason,
                 self._first_byte, self._clock.seconds() - self._started, self._trying.repeat,
                 self._fitting.dropped if self._fitting else (), self._fitting.mended if self._fitting else (),
-                _refusal(outcome),
+                _refusal(outcome), self._first_body, self._route.key is None,
             )
         )  # fmt: skip
 

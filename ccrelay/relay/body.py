@@ -39,6 +39,8 @@ class BodyRelay:
     Nothing is queued here but the unfinished tail of one event. When the
     client is slow the provider is paused, and its silence is not counted
     against it then.
+
+    @ivar began: when its first bytes came, in seconds of the clock, or None.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class BodyRelay:
         self._headers = headers
         self._body: ResponseBody | None = None
         self._last = clock.seconds()
+        self.began: float | None = None
         self._paused = False
         self._timer: IDelayedCall | None = None
         self._result: Deferred[None] = Deferred(lambda _: self._release())
@@ -98,6 +101,8 @@ class BodyRelay:
         if self._result.called:
             return
         self._last = self._clock.seconds()
+        if self.began is None:
+            self.began = self._last
         translator = self._translator
         whole = translator.feed(data)
         if not whole:

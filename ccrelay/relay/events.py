@@ -25,6 +25,8 @@ class AttemptEnded:
     @ivar dropped: names of beta flags and paths of fields that it was sent without.
     @ivar mended: what was put right after a refusal: C{credential}, C{thinking}, C{thinking_off}, C{betas}.
     @ivar said: the provider's words on a credential that it refused, else empty.
+    @ivar first_body: seconds until the first byte of its answer's body, or None.
+    @ivar own: whether the client's own bearer went there, rather than one of the provider's keys.
     """
 
     request: str
@@ -41,6 +43,8 @@ class AttemptEnded:
     dropped: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
     said: str = ""
+    first_body: float | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class RequestEnded:
     @ivar why: why it ended: C{complete}, or what cut it short.
     @ivar quiet: whether it is one of the calls that nobody wants to read about.
     @ivar answered: which of the attempts the answer is from; -1 for the last.
+    @ivar received: seconds from the request's head to the end of its body.
     """
 
     id: str
@@ -76,6 +81,7 @@ class RequestEnded:
     why: str
     quiet: bool
     answered: int = -1
+    received: float = 0.0
 
 
 class IObserver(Protocol):

@@ -30,6 +30,7 @@ class Exchange:
     @ivar weight: bytes of the request, as far as they cost a model.
     @ivar route: the one that is or was tried last; C{attempt}: how many there were.
     @ivar answered: which of the attempts the answer is from; -1 for the last.
+    @ivar received: seconds from the request's head to the end of its body, once that has come.
     @ivar why: why it ended; the first reason given stays.
     @ivar interrupted: the relay's own reason for cutting it short, which tells
         that apart from a client that left: both arrive as a cancellation.
@@ -58,6 +59,7 @@ class Exchange:
         self.attempt = 0
         self.answered = -1
         self.first_byte: float | None = None
+        self.received = 0.0
         self.why = ""
         self.quiet = False
         self.interrupted: RelayError | None = None
@@ -119,6 +121,7 @@ class Exchange:
             self.id, self.method, self.path, self.client.name, self.session, self.model, self.stream,
             self.status, self.sent, self.usage, tuple(self.attempts), self.first_byte,
             now - self.started, self.why or COMPLETE, self.quiet, self.answered,
+            self.received,
         )  # fmt: skip
         for observer in observers:
             observer.request_ended(ended)

@@ -39,10 +39,12 @@ class HealthProbeService(Service):
         interval: float,
         clock: Any,  # noqa: ANN401  a reactor or a Clock
         chance: Callable[[], float],
+        told: Callable[[ProbeEnded], None] = lambda _ended: None,
     ) -> None:
         """
         @param interval: seconds from one probe to the next, on average.
         @param chance: returns a random number, at least 0 and less than 1.
+        @param told: hears of each probe.
         """
         self.name = f"probe {upstream.name}"
         self.upstream = upstream
@@ -50,6 +52,7 @@ class HealthProbeService(Service):
         self._interval = interval
         self._clock = clock
         self._chance = chance
+        self._told = told
         self._probing: Deferred[None] | None = None
         self._loop = LoopingCall(self._round)
         self._loop.clock = clock
@@ -81,6 +84,7 @@ class HealthProbeService(Service):
         await late
         ended = await self._prober.probe()
         if ended is not None:
+            self._told(ended)
             self._tell(ended)
 
     def _failed(self, failure: Any) -> None:  # noqa: ANN401
@@ -118,15 +122,23 @@ class HealthService(MultiService):
 
     name = "health"
 
-    def __init__(self, clock: Any, wall: Callable[[], float], chance: Callable[[], float]) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        clock: Any,  # noqa: ANN401
+        wall: Callable[[], float],
+        chance: Callable[[], float],
+        told: Callable[[ProbeEnded], None] = lambda _ended: None,
+    ) -> None:
         """
         @param wall: returns seconds since the epoch.
         @param chance: returns a random number, at least 0 and less than 1.
+        @param told: hears of each probe.
         """
         super().__init__()
         self._clock = clock
         self._wall = wall
         self._chance = chance
+        self._told = told
         self._upstreams: Upstreams | None = None
         self._timing: tuple[float, float] = (0.0, 0.0)
 
@@ -147,7 +159,9 @@ class HealthService(MultiService):
         for upstream in upstreams.listed if enabled else ():
             if upstream not in probed:
                 prober = Prober(upstream, self._breaker_of(upstream.name), self._clock, self._wall, within)
-                service = HealthProbeService(upstream, prober, interval, self._clock, self._chance)
+                service = HealthProbeService(
+                    upstream, prober, interval, self._clock, self._chance, self._told
+                )
                 service.setServiceParent(self)
 
     def _breaker_of(self, name: str) -> Callable[[], Any]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
+    quoteStringArgument,
     serverFromString,
 )
 
 from ccrelay.config.reach import address_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
 _BACKLOG: Final = 4096
@@ -36,6 +40,30 @@ def endpoint(reactor: Any, address: str) -> IStreamServerEndpoint:  # noqa: ANN4
     if ":" in host:
         return TCP6ServerEndpoint(reactor, port, _BACKLOG, host)
     return TCP4ServerEndpoint(reactor, port, _BACKLOG, "127.0.0.1" if host == "localhost" else host)
+
+
+@contextmanager
+def ours_alone() -> Iterator[None]:
+    """
+    Let nobody else open what is made meanwhile.
+
+    A unix socket gets its mode after it is there; what comes in between
+    must not be anybody's.
+    """
+    before = os.umask(0o177)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def socket_at(path: str) -> str:
+    """
+    Return the description of a unix socket that nobody but its owner and root can open.
+
+    One that a process left behind that is no more is put away.
+    """
+    return f"unix:{quoteStringArgument(path)}:mode=600:lockfile=1"
 
 
 def shown(port: IListeningPort) -> str:

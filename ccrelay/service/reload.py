@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.threads import deferToThread
@@ -13,13 +14,13 @@ from ccrelay.errors import ConfigError
 from ccrelay.service.tree import DoorService
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from twisted.application.service import MultiService
+    from twisted.internet.defer import DeferredLock
 
     from ccrelay.config.read import Loaded
-    from ccrelay.web.site import RelaySite
 
 STOPPING: Final = "the relay is stopping"
 
@@ -32,6 +33,7 @@ class Reloader:
     the log says in one line what is wrong with the other.
 
     @ivar wanted: the files that the configuration names which could not be used; none where it could.
+    @ivar problem: why the last reload changed nothing, or None.
     """
 
     log = Logger()
@@ -42,18 +44,22 @@ class Reloader:
         take_over: Callable[[Loaded], Awaitable[str | None]],
         reading: Callable[[], object] = lambda: None,
         elsewhere: Callable[[Callable[[], Loaded]], Deferred[Loaded]] = deferToThread,
+        ended: Callable[[str | None], None] = lambda _problem: None,
     ) -> None:
         """
         @param reread: returns what is configured now.
         @param take_over: uses it from now on; returns why it cannot, or None.
         @param reading: called before C{reread}: what changes later is not in it.
         @param elsewhere: calls C{reread} where it holds up no request: in a thread.
+        @param ended: told after each why nothing has changed, or None.
         """
         self.wanted: tuple[Path, ...] = ()
+        self.problem: str | None = None
         self._reread = reread
         self._take_over = take_over
         self._reading = reading
         self._elsewhere = elsewhere
+        self._ended = ended
         self._running: Deferred[None] | None = None
         self._again = False
 
@@ -93,47 +99,77 @@ class Reloader:
             self.wanted = error.files
         except Exception:  # noqa: BLE001  whatever a file can make a parser raise
             self.log.failure("configuration not reloaded, the old one stays in use: fault in ccrelay")
+            self.problem = "fault in ccrelay, the log has it"
+            self._ended(self.problem)
         else:
             self.wanted = ()
             if problem is not None:
                 self._refuse(problem)
+            else:
+                self.problem = None
+                self._ended(None)
 
     def _refuse(self, problem: str) -> None:
+        self.problem = problem
+        self._ended(self.problem)
         self.log.error("configuration not reloaded, the old one stays in use: {problem}", problem=problem)
 
 
-async def change_doors(
-    parent: MultiService,
-    addresses: Sequence[str],
-    site: RelaySite,
-    reactor: Any,  # noqa: ANN401
-) -> str | None:
+@asynccontextmanager
+async def held(lock: DeferredLock) -> AsyncIterator[None]:
+    """Hold a lock, and give it back on every way out."""
+    await lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Place(NamedTuple):
+    """
+    An address to listen on.
+
+    @ivar parent: what its door belongs to.
+    @ivar make: makes the door, if there is none yet.
+    """
+
+    parent: MultiService
+    address: str
+    make: Callable[[], DoorService]
+
+
+async def change_doors(places: Sequence[Place], parents: Sequence[MultiService]) -> str | None:
     """
     Listen on these addresses and on no other; whoever is connected stays.
 
     An address that cannot be had changes nothing.
 
+    @param parents: of all doors that there are.
     @return: why an address cannot be had, or None.
     """
-    doors = {door.address: door for door in parent if isinstance(door, DoorService)}
-    closing = [door for address, door in doors.items() if address not in addresses]
-    wanted = [doors.get(address) or DoorService(address, site, reactor) for address in addresses]
-    fresh = [door for door in wanted if door.port is None]
-    problem = await _opened(fresh)
-    in_the_way = [door for door in closing if any(_meet(door.address, other.address) for other in fresh)]
+    there = {
+        (parent, door.address): door for parent in parents for door in parent if isinstance(door, DoorService)
+    }
+    keys = [(place.parent, place.address) for place in places]
+    closing = [door for key, door in there.items() if key not in keys]
+    wanted = [there.get(key) or place.make() for key, place in zip(keys, places, strict=True)]
+    fresh = [(door, place.parent) for door, place in zip(wanted, places, strict=True) if door.port is None]
+    opening = [door for door, _ in fresh]
+    problem = await _opened(opening)
+    in_the_way = [door for door in closing if any(_meet(door.address, other.address) for other in opening)]
     if problem is not None and in_the_way:
         # An old address may stand in the way of a new one: 127.0.0.1:8787 of 0.0.0.0:8787.
         await _closed(in_the_way)
-        problem = await _opened(fresh)
+        problem = await _opened(opening)
         if problem is not None:
             lost = await _opened(in_the_way)
             problem += f" What is more: {lost}" if lost is not None else ""
-    if not parent.running:
-        await _closed([*fresh, *closing])
+    if not all(parent.running for parent in parents):
+        await _closed([*opening, *closing])
         return STOPPING
     if problem is not None:
         return problem
-    for door in fresh:
+    for door, parent in fresh:
         if door.parent is None:
             door.setServiceParent(parent)
     for door in closing:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import DeferredLock
 from twisted.logger import ILogObserver
 
 from ccrelay.observe import log as logs
+from ccrelay.observe.cost import cost_of
 from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
 from ccrelay.service.assembly import (
@@ -23,7 +26,9 @@ from ccrelay.service.endpoints import network_endpoints
 from ccrelay.service.health import HealthService
 from ccrelay.service.keys import KeyWatchService
 from ccrelay.service.listening import shown
-from ccrelay.service.reload import STOPPING, Reloader, change_doors
+from ccrelay.service.operations import OperationsService
+from ccrelay.service.overrides import Overrides
+from ccrelay.service.reload import STOPPING, Place, Reloader, change_doors, held
 from ccrelay.service.signals import heed
 from ccrelay.service.tree import (
     ConnectionsService,
@@ -45,6 +50,8 @@ if TYPE_CHECKING:
 
     from ccrelay.config.model import ProviderSettings, Settings
     from ccrelay.config.read import Loaded
+    from ccrelay.relay.events import IObserver
+    from ccrelay.relay.probe import ProbeEnded
     from ccrelay.relay.upstreams import Upstreams
 
     _Endpoints = Callable[[ProviderSettings], IAgentEndpointFactory]
@@ -55,6 +62,8 @@ class Ccrelay(Rooms):
     The whole relay, as one service.
 
     @ivar upstreams: the providers of the configuration in use.
+    @ivar overrides: what was changed at run time.
+    @ivar wall: returns seconds since the epoch.
     """
 
     def __init__(
@@ -75,20 +84,23 @@ class Ccrelay(Rooms):
         super().__init__()
         self._loaded = loaded
         self._reactor = reactor
-        self._wall = wall
+        self.wall = wall
+        self.overrides = Overrides()
+        self._changing = DeferredLock()
         self._chance = Random().random  # noqa: S311  jitter and shares, nothing secret
         self._endpoints = endpoints or network_endpoints(reactor)
-        settings = loaded.settings
+        self._settings = settings = loaded.settings
         self._log_output = logs.Output(
             logs.standard(settings.logging.output), settings.logging.format, settings.logging.level
         )
         self._in_flight = InFlight(settings.server.max_concurrent)
         self._breakers = CircuitBreakerService(reactor, wall)
-        self._health = HealthService(reactor, wall, self._chance)
+        self._health = HealthService(reactor, wall, self._chance, self._probed)
         self._credentials = CredentialsService(reactor, wall)
         self.upstreams = self._made(settings, self._endpoints)
         self._door = Door(serving_of(settings, self.upstreams, reactor, wall), self._in_flight, reactor, wall)
-        self._site = site_of(settings, self._door, reactor, [RequestLog()])
+        self._site = site_of(settings, self._door, reactor, ())
+        self._operations = OperationsService(self, self._in_flight, self._door, reactor, wall)
         self._connections = ConnectionsService(self.upstreams)
         self._requests = RequestsService(
             self._in_flight, self._site, reactor, settings.server.drain_ms / 1000
@@ -96,16 +108,19 @@ class Ccrelay(Rooms):
         self._keys = KeyWatchService(lambda: self.upstreams, reactor, wall)
         self._watch = FileWatchService(self._files, self.reload, reactor)
         self._reloader = Reloader(
-            reread or (lambda: self._loaded), self._take_over, self._watch.reading, **how
-        )
+            reread or (lambda: self._loaded), self._take_over, self._watch.reading,
+            ended=self._operations.view.reloaded, **how,
+        )  # fmt: skip
         rooms: list[Service] = [
-            self._credentials, self._connections, self._breakers, self._health, self._keys, self._requests,
-            self._watch,
+            self._credentials, self._connections, self._breakers, self._health, self._keys,
+            self._operations, self._requests, self._watch,
         ]  # fmt: skip
-        rooms.extend(DoorService(address, self._site, reactor) for address in settings.server.listen)
         for room in rooms:
             room.setServiceParent(self)
+        for place in self._places(settings):
+            place.make().setServiceParent(place.parent)
         self._credentials.change(self.upstreams)
+        self._show(settings)
         self._watch_health(settings)
         self._watch.reading()
 
@@ -148,17 +163,51 @@ class Ccrelay(Rooms):
             self.upstreams, check.interval_ms / 1000, check.timeout_ms / 1000, enabled=check.enabled
         )
 
+    @property
+    def written(self) -> Settings:
+        """What the file says, without what was changed at run time."""
+        return self._loaded.settings
+
+    async def change(self, overrides: Overrides) -> str | None:
+        """
+        Work with other changes at run time from now on; return why that cannot be, or None.
+
+        @raise ConfigError: if they do not agree with the rest.
+        """
+        async with held(self._changing):
+            return await self._use(self._loaded, overrides)
+
+    async def reread(self) -> str | None:
+        """Read the configuration anew and use it; return why that cannot be, or None."""
+        reloading = self.reload()
+        if reloading is None:
+            return "a reload is under way already; ask again"
+        await reloading
+        return self._reloader.problem
+
     async def _take_over(self, loaded: Loaded) -> str | None:
+        """Work with another file from now on; see L{_use}."""
+        async with held(self._changing):
+            problem = await self._use(loaded, self.overrides.fitting(loaded.settings))
+            if problem is None:
+                self._say("configuration reloaded")
+                for upstream in self.upstreams.listed:
+                    for key in upstream.backend.pool.keys:
+                        if not key.valid:
+                            key.validated()  # the provider may know it by now
+            return problem
+
+    async def _use(self, loaded: Loaded, overrides: Overrides) -> str | None:
         """
         Work with another configuration from now on; return why that cannot be, or None.
 
         Whatever can fail comes first; from then on everything changes at one moment.
 
-        @raise ConfigError: if a file that it names cannot be used.
+        @raise ConfigError: if a file that it names cannot be used, or if the changes at run time do not fit.
         """
         if not self.running:
             return STOPPING
-        settings, before = loaded.settings, self._loaded.settings
+        settings, before = overrides.checked(loaded.settings), self._settings
         ways = endpoints_of(settings, self._endpoints, self.upstreams)
         try:
             file = None
@@ -166,15 +215,16 @@ class Ccrelay(Rooms):
                 file = logs.standard(settings.logging.output)
         except OSError as problem:
             return f"logging.output: {problem}"
-        problem_there = await change_doors(self, settings.server.listen, self._site, self._reactor)
+        problem_there = await change_doors(self._places(settings), (self, self._operations))
         if problem_there is not None:
             if file is not None:
                 file.close()
             return problem_there
-        self._loaded, old = loaded, self.upstreams
+        self._loaded, self.overrides, old = loaded, overrides.fitting(loaded.settings), self.upstreams
+        self._settings = settings
         self.upstreams = self._made(settings, lambda provider: ways[provider.name], old)
         self._door.serving = serving_of(
-            settings, self.upstreams, self._reactor, self._wall, self._door.serving
+            settings, self.upstreams, self._reactor, self.wall, self._door.serving
         )
         self._site.gate = gate_of(settings)
         self._in_flight.limit = settings.server.max_concurrent
@@ -182,14 +232,32 @@ class Ccrelay(Rooms):
         self._connections.change(self.upstreams)
         self._credentials.change(self.upstreams)
         self._breakers.change(old.routing.breakers, self.upstreams.routing.breakers)
+        self._show(settings)
         self._watch_health(settings)
-        for upstream in self.upstreams.listed:
-            for key in upstream.backend.pool.keys:
-                if not key.valid:
-                    key.validated()  # the provider may know it by now
         self._change_log(settings, file)
-        self._say("configuration reloaded")
         return None
+
+    def _places(self, settings: Settings) -> list[Place]:
+        """Return where clients and operators are listened to."""
+        clients = (
+            Place(self, address, partial(self._new_door, address)) for address in settings.server.listen
+        )
+        return [*self._operations.places(settings), *clients]
+
+    def _new_door(self, address: str) -> DoorService:
+        return DoorService(address, self._site, self._reactor)
+
+    def _show(self, settings: Settings) -> None:
+        """Let operators see this configuration; what nobody can see is not added up."""
+        for upstream in self.upstreams.listed:
+            upstream.backend.draining = upstream.name in self.overrides.draining
+        seen = settings.metrics.enabled or settings.admin.socket is not None
+        observers: list[IObserver] = [RequestLog(lambda request: cost_of(request, self.upstreams)[0])]
+        self._site.observers = [*observers, self._operations.ledger] if seen else observers
+        self._operations.change(self._loaded, settings, self.upstreams, self.overrides)
+
+    def _probed(self, ended: ProbeEnded) -> None:
+        self._operations.view.probe_ended(ended, self.wall())
 
     def _change_log(self, settings: Settings, file: logs.LogFile | None) -> None:
         old = self._log_output.file

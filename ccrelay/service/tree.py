@@ -122,14 +122,32 @@ class RequestsService(Service):
 
 
 class DoorService(Service):
-    """One address that clients connect to."""
+    """
+    One address that clients connect to.
+
+    @ivar needed: whether it is a fault if it cannot be had.
+    """
 
     log = Logger()
 
-    def __init__(self, address: str, site: RelaySite, reactor: Any) -> None:  # noqa: ANN401
-        """@param address: as in C{server.listen}."""
+    def __init__(
+        self,
+        address: str,
+        site: RelaySite,
+        reactor: Any,  # noqa: ANN401
+        setting: str = "server.listen",
+        *,
+        needed: bool = True,
+    ) -> None:
+        """
+        @param address: as in C{server.listen}.
+        @param setting: where an operator sets it.
+        @param needed: whether nothing is to be served without it; else a warning says that it cannot be had.
+        """
         self.name = f"door {address}"
         self.address = address
+        self.needed = needed
+        self._setting = setting
         self._site = site
         self._reactor = reactor
         self.port: IListeningPort | None = None
@@ -152,12 +170,19 @@ class DoorService(Service):
             return None
         failures: list[Failure] = []
         try:
-            listened = listening.endpoint(self._reactor, self.address).listen(self._site)
+            with listening.ours_alone():
+                listened = listening.endpoint(self._reactor, self.address).listen(self._site)
             listened.addCallbacks(self._listening, failures.append)
         except (OSError, ValueError, TypeError, LookupError, SSL.Error, crypto.Error):
             # An endpoint description may name a file or a socket that is not there, or not right.
             failures.append(Failure())
-        return self._words(failures[0].value) if failures else None
+        if not failures:
+            return None
+        problem = self._words(failures[0].value)
+        if self.needed:
+            return problem
+        self.log.warn("{problem}", problem=problem)  # noqa: G010  Twisted's Logger has no other
+        return None
 
     def stopService(self) -> Deferred[Any]:
         """Let no new connection in."""
@@ -167,7 +192,8 @@ class DoorService(Service):
 
     def _listening(self, port: IListeningPort) -> None:
         self.port = port
-        self.log.info("serving on {where}", where=listening.shown(port))
+        what = "serving" if self._setting == "server.listen" else self._setting.partition(".")[0]
+        self.log.info("{what} on {where}", what=what, where=listening.shown(port))
 
     def _words(self, problem: BaseException | None) -> str:
         cause: Any = getattr(problem, "socketError", problem)
@@ -177,5 +203,5 @@ class DoorService(Service):
             words = str(cause) if isinstance(cause, ValueError) else f"{type(cause).__name__}: {cause}"
         return (
             f"cannot listen on {self.address}: {words}. "
-            "Stop what listens there, or set server.listen to another address."
+            f"Stop what listens there, or set {self._setting} to another address."
         )

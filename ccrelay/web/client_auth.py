@@ -84,7 +84,7 @@ class ClientAuth:
         @raise TooMany: if the client is over its own limit.
         """
         key = _text(first(headers, b"x-api-key"))
-        bearer = _bearer(_text(first(headers, b"authorization")))
+        bearer = bearer_of(headers)
         known = self._known(key, bearer)
         own = Secret(bearer) if self._is_login(bearer) else None
         if known is not None:
@@ -127,8 +127,9 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "surrogateescape").strip()
 
 
-def _bearer(authorization: str) -> str:
-    scheme, _, token = authorization.partition(" ")
+def bearer_of(headers: Pairs) -> str:
+    """Return the token of C{Authorization: Bearer}; empty where there is none."""
+    scheme, _, token = _text(first(headers, b"authorization")).partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-import msgspec
 from klein import Klein
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
-from werkzeug.exceptions import HTTPException
-from werkzeug.exceptions import MethodNotAllowed as NoSuchMethod
+from twisted.internet.defer import Deferred
 
-from ccrelay.errors import Draining, MethodNotAllowed, NotFound, RelayError, WrongType
 from ccrelay.web import models
-from ccrelay.web.errors import error_answer
-from ccrelay.web.response import ClientResponse, dress, ids
-from ccrelay.wire.http import first, media_type
+from ccrelay.web.answering import answer, exchange_of, readiness, require_json, say_errors
+from ccrelay.web.response import ClientResponse
+from ccrelay.wire.http import first
 from ccrelay.wire.request import MessagesRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from twisted.internet.interfaces import IReactorTime
-    from twisted.python.failure import Failure
 
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.in_flight import InFlight
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
 
 _Route = TypeVar("_Route", bound="Callable[..., Any]")
 
-_JSON: Final = ((b"content-type", b"application/json"),)
 _ANY: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _RESOURCES: Final = (
     "/v1/messages/batches", "/v1/files", "/v1/skills", "/v1/agents", "/v1/sessions",
@@ -77,7 +70,6 @@ class Door:
     """Routes requests by their path alone, and turns every error into Anthropic's JSON."""
 
     app = Klein()
-    log = Logger()
 
     def __init__(
         self, serving: Serving, in_flight: InFlight, clock: IReactorTime, wall: Callable[[], float]
@@ -103,15 +95,15 @@ class Door:
         """Return a page of the models that the client may ask for."""
         self._admit(request)
         query = dict(parse_qsl(request.query.decode("ascii")))
-        listed = await self.serving.models.for_client(_exchange(request).client)
-        return _answer(request, models.page(listed, query))
+        listed = await self.serving.models.for_client(exchange_of(request).client)
+        return answer(request, models.page(listed, query))
 
     @app.route("/v1/models/<path:wanted>", methods=["GET"])
     async def one_model(self, request: RelayRequest, wanted: str) -> bytes:
         """Return one model."""
         self._admit(request)
-        listed = await self.serving.models.for_client(_exchange(request).client)
-        return _answer(request, models.one(listed, wanted))
+        listed = await self.serving.models.for_client(exchange_of(request).client)
+        return answer(request, models.one(listed, wanted))
 
     @_everywhere_under(app, _RESOURCES)
     async def resource(self, request: RelayRequest) -> None:
@@ -127,75 +119,42 @@ class Door:
     @app.route("/api/hello", methods=["GET"])
     def hello(self, request: RelayRequest) -> bytes:
         """Answer the connection checks of clients; it says nothing private."""
-        _exchange(request).quiet = True
-        return _answer(request, b'{"service":"ccrelay"}')
+        exchange_of(request).quiet = True
+        return answer(request, b'{"service":"ccrelay"}')
 
     @app.route("/api/event_logging/batch", methods=["POST"])
     async def event_logging(self, request: RelayRequest) -> bytes:
         """Take the telemetry of clients and drop it."""
-        _exchange(request).quiet = True
+        exchange_of(request).quiet = True
         if request.body is not None:
             await request.body.gather(self.serving.max_body, keep=False)
-        return _answer(request, b"{}")
+        return answer(request, b"{}")
 
     @app.route("/health", methods=["GET"])
     def health(self, request: RelayRequest) -> bytes:
         """Answer while the process serves."""
-        _exchange(request).quiet = True
-        return _answer(request, b'{"status":"ok"}')
+        exchange_of(request).quiet = True
+        return answer(request, b'{"status":"ok"}')
 
     @app.route("/ready", methods=["GET"])
     def ready(self, request: RelayRequest) -> bytes:
         """Answer 200 while a request could be served, else 503 and why."""
-        _exchange(request).quiet = True
-        reason = "draining" if self._in_flight.draining else None
-        reason = reason or self.serving.relay.upstreams.why_not_ready(self._wall())
-        if reason is None:
-            return _answer(request, b'{"status":"ready"}')
-        body = msgspec.json.encode({"status": "not ready", "reason": reason})
-        return _answer(request, body, 503, ((b"retry-after", b"5"),))
+        return readiness(request, self.why_not_ready())
 
-    @app.handle_errors(RelayError)
-    def say(self, request: Any, failure: Failure) -> bytes:  # noqa: ANN401  Klein's signature
-        """Answer with an error of our own."""
-        return error_answer(request, cast("RelayError", failure.value))
-
-    @app.handle_errors(HTTPException)
-    def say_routing(self, request: Any, failure: Failure) -> bytes:  # noqa: ANN401
-        """Answer where Klein found no route."""
-        path, problem = request.path.decode("ascii", "replace"), failure.value
-        if isinstance(problem, NoSuchMethod):
-            allowed = tuple(sorted(problem.valid_methods or ()))
-            method = request.method.decode("ascii", "replace")
-            words = f"{method} is not a method of {path}; it has: {', '.join(allowed)}."
-            return error_answer(request, MethodNotAllowed(words, allowed))
-        return error_answer(request, NotFound(f"There is nothing at {path}; messages are at /v1/messages."))
-
-    @app.handle_errors(CancelledError)
-    def say_cut_short(self, request: Any, failure: Failure) -> bytes:  # noqa: ANN401, ARG002
-        """Answer where the work was cancelled and the client is still there."""
-        return error_answer(request, Draining("ccrelay ended this request; send it again."))
-
-    @app.handle_errors(Exception)
-    def say_fault(self, request: Any, failure: Failure) -> bytes | None:  # noqa: ANN401
-        """Answer where ccrelay itself is at fault; the log has the traceback."""
-        exchange = _exchange(request)
-        self.log.failure("fault in ccrelay while serving {id}", failure, id=exchange.id)
-        exchange.because(f"fault in ccrelay: {type(failure.value).__name__}")
-        if request.startedWriting:
-            request.channel.transport.abortConnection()
-            return None
-        error = RelayError(f"ccrelay itself failed; its log tells why under the id {exchange.id}.")
-        return error_answer(request, error)
+    def why_not_ready(self) -> str | None:
+        """Return why no request could be served now, or None if one could."""
+        if self._in_flight.draining:
+            return "draining"
+        return self.serving.relay.upstreams.why_not_ready(self._wall())
 
     def _admit(self, request: RelayRequest, *, charged: bool = False) -> Exchange:
-        exchange = _exchange(request)
+        exchange = exchange_of(request)
         exchange.client = self.serving.auth.admit(request.pairs, self._clock.seconds(), charged=charged)
         return exchange
 
     async def _message(self, request: RelayRequest, *, counting: bool) -> None:
         exchange = self._admit(request, charged=not counting)
-        _require_json(request)
+        require_json(request)
         with self._in_flight.holding(exchange):
             await exchange.working(
                 Deferred.fromCoroutine(self._relayed(request, exchange, counting=counting))
@@ -204,6 +163,7 @@ class Door:
     async def _relayed(self, request: RelayRequest, exchange: Exchange, *, counting: bool) -> None:
         serving = self.serving
         body = await request.body.gather(serving.max_body) if request.body is not None else b""
+        exchange.received = self._clock.seconds() - exchange.started
         asked = MessagesRequest.parse(body)
         exchange.model, exchange.stream = asked.model, asked.stream and not counting
         session = first(request.pairs, b"x-claude-code-session-id")
@@ -212,30 +172,4 @@ class Door:
         await serving.relay.answer(exchange, asked, request.pairs, request.query, response, counting=counting)
 
 
-def _exchange(request: RelayRequest) -> Exchange:
-    exchange = request.exchange
-    if exchange is None:
-        msg = "a request reached the door without an account"
-        raise AssertionError(msg)
-    return exchange
-
-
-def _answer(request: RelayRequest, body: bytes, status: int = 200, headers: Any = ()) -> bytes:  # noqa: ANN401
-    length = (b"content-length", b"%d" % len(body))
-    dress(request, status, (*_JSON, *headers, *ids(_exchange(request)), length))
-    return body
-
-
-def _require_json(request: RelayRequest) -> None:
-    """
-    Refuse what is not JSON: a web page can post a form anywhere without being asked first.
-
-    @raise WrongType: for another media type, or a compressed body.
-    """
-    if media_type(request.pairs) != b"application/json":
-        msg = "Send the request with content-type: application/json."
-        raise WrongType(msg)
-    encoding = first(request.pairs, b"content-encoding") or b"identity"
-    if encoding.strip().lower() != b"identity":
-        msg = f"Content-Encoding {encoding.decode('latin-1')} is not supported here; send the body as it is."
-        raise WrongType(msg)
+say_errors(Door.app, "messages are at /v1/messages")

@@ -23,10 +23,14 @@ class Gate:
     and a browser tells with C{Origin} from which page a request comes.
 
     @ivar hosts: names, in lower case; C{origins}: as browsers send them.
+    @ivar setting: where an operator allows more hosts.
+    @ivar serves_pages: whether pages of its own may ask, and no others.
     """
 
     hosts: frozenset[str] = frozenset()
     origins: frozenset[str] = frozenset()
+    setting: str = "server.allowed_hosts"
+    serves_pages: bool = False
 
     def judge(self, headers: Pairs, *, http11: bool, local: bool) -> str | None:
         """
@@ -46,6 +50,11 @@ class Gate:
         if origin is None:
             return None
         page = origin.decode("latin-1")
+        if self.serves_pages:
+            if named and page.partition("://")[2].lower() == named[0].decode("latin-1").lower():
+                return None
+            msg = f"Web pages of {page} may not ask here."
+            raise Forbidden(msg)
         if page not in self.origins:
             msg = f"Web pages of {page} may not ask here; add it to server.allowed_origins if they should."
             raise Forbidden(msg)
@@ -58,7 +67,7 @@ class Gate:
         host = host.lower().rstrip(".")
         if host == "localhost" or host in self.hosts or _is_address(host):
             return
-        msg = f"The host name {value!r} is not this relay's; add it to server.allowed_hosts if it should be."
+        msg = f"The host name {value!r} is not this relay's; add it to {self.setting} if it should be."
         raise Forbidden(msg)
 
 

@@ -40,6 +40,8 @@ class RelaySite(Site):
     Opens the account of each request, judges C{Host} and C{Origin}, and hands it to Klein.
 
     It keeps no access log of its own: the account tells more.
+
+    @ivar observers: who is told of what ends, from the next request on.
     """
 
     noisy = False
@@ -62,7 +64,7 @@ class RelaySite(Site):
         self.channels: set[RelayChannel] = set()
         self._closed: Deferred[None] | None = None
         self._new_id = new_id
-        self._observers = observers
+        self.observers = observers
 
     def startFactory(self) -> None:
         """Twisted would start a clock here for an access log that is not kept."""
@@ -101,7 +103,7 @@ class RelaySite(Site):
 
     def account(self, method: str, path: str) -> Exchange:
         """Open the account of a request."""
-        return Exchange(self._new_id(), method, path, self.clock.seconds(), self._observers)
+        return Exchange(self._new_id(), method, path, self.clock.seconds(), self.observers)
 
     def refused(self, status: int, why: str) -> str:
         """Account for something that was not a request; return the id its answer carries."""

@@ -60,7 +60,7 @@ providers:
         self.assertEqual(
             set(self.keys(text)),
             {
-                "server.workers", "metrics", "admin", "state",
+                "server.workers", "state",
                 f"{provider}aws_region", f"{provider}scenario",
             },
         )  # fmt: skip

@@ -126,6 +126,7 @@ class Running:
         self.written: dict[str, Any] = {
             "health": {"health_check": {"enabled": False}},
             "logging": {"output": str(self.log)},
+            "metrics": {"enabled": False},
         } | sections
         self.peers: list[Peer] = []
         self.lines: list[dict[str, Any]] = []

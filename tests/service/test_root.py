@@ -37,7 +37,7 @@ class RootTests(SynchronousTestCase):
     def relay(self, *, notes: tuple[str, ...] = (), unused: tuple[str, ...] = (), **sections: Any) -> Ccrelay:
         """Return a relay that is not started."""
         providers = [{"name": "a", "type": "anthropic", "keys": [{"key": KEY}]}]
-        logging = {"logging": {"output": str(self.log), "format": "json"}}
+        logging = {"logging": {"output": str(self.log), "format": "json"}, "metrics": {"enabled": False}}
         settings = Settings.model_validate({"providers": providers, **logging, **sections})
         return Ccrelay(Loaded(settings, notes, "a file", unused), self.reactor, lambda: 1_800_000_000.0)
 
@@ -54,8 +54,8 @@ class RootTests(SynchronousTestCase):
         names = [room.name for room in relay]
         self.assertEqual(
             names,
-            ["credentials", "connections", "circuit breakers", "health", "key watch", "requests",
-             "configuration watch",
+            ["credentials", "connections", "circuit breakers", "health", "key watch", "operations",
+             "requests", "configuration watch",
              "door 127.0.0.1:1", "door 127.0.0.1:2"],
         )  # fmt: skip
         self.assertEqual([probe.name for probe in relay.getServiceNamed("health")], ["probe a"])
