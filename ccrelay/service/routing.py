@@ -110,6 +110,7 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
         mapping.names(),
         passthrough,
         provider.count_cache_reads,
+        mapping.targets(),
     )
     if old is not None:
         made.traffic = old.traffic
