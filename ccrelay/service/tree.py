@@ -151,6 +151,7 @@ class DoorService(Service):
         self._site = site
         self._reactor = reactor
         self.port: IListeningPort | None = None
+        self._warned = ""
 
     def privilegedStartService(self) -> None:
         """
@@ -181,7 +182,9 @@ class DoorService(Service):
         problem = self._words(failures[0].value)
         if self.needed:
             return problem
-        self.log.warn("{problem}", problem=problem)  # noqa: G010  Twisted's Logger has no other
+        if problem != self._warned:
+            self.log.warn("{problem}", problem=problem)  # noqa: G010  Twisted's Logger has no other
+        self._warned = problem
         return None
 
     def stopService(self) -> Deferred[Any]:

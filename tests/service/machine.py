@@ -28,6 +28,13 @@ from tests.stack import HEADERS, KEY, WALL, body
 
 ANY = "0.0.0.0"  # noqa: S104  nothing listens for real
 USUAL = "127.0.0.1:8787"
+OPERATORS = "127.0.0.1:9100"
+TOKEN = "test-token-of-the-operator"
+OPERATOR = (
+    ("host", "localhost:9100"),
+    ("content-type", "application/json"),
+    ("authorization", f"Bearer {TOKEN}"),
+)
 
 
 @implementer(IListeningPort)
@@ -190,6 +197,35 @@ class Running:
         peer.send(http_request("GET", path, HEADERS))
         self.go()
         return self.answer(peer)
+
+    def look(self, path: str, headers: Sequence[tuple[str, str]] = OPERATOR[:1]) -> Answer:
+        """Return the answer to an operator's request without a body."""
+        peer = self.connect(OPERATORS)
+        peer.send(http_request("GET", path, headers))
+        self.go()
+        return self.answer(peer)
+
+    def order(
+        self, action: str, headers: Sequence[tuple[str, str]] = OPERATOR, **asked: Any
+    ) -> tuple[int, str]:
+        """Return status and words of the answer to an operator's order."""
+        peer = self.connect(OPERATORS)
+        peer.send(http_request("POST", f"/admin/{action}", headers, json.dumps(asked).encode()))
+        self.go()
+        answer = self.answer(peer)
+        told = json.loads(answer.body)
+        return answer.status, told["done"] if "done" in told else told["error"]["message"]
+
+    @property
+    def status(self) -> Any:
+        """What C{/status} tells."""
+        return json.loads(self.look("/status").body)
+
+    def metrics(self, *names: str) -> dict[str, float]:
+        """Return the samples whose names begin so, by name and labels."""
+        lines = self.look("/metrics").body.decode().splitlines()
+        samples = (line.rpartition(" ") for line in lines if line.startswith(names))
+        return {name: float(value) for name, _, value in samples}
 
     def answer(self, peer: Peer) -> Answer:
         """Return what a client has received so far."""
