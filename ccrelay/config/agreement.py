@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ccrelay.config.model import ProviderSettings, Settings
     from ccrelay.config.written import KeyPath
 
+_OPERATORS: Final = frozenset({"/", "/health", "/ready", "/status", "/status/events"})
+"""What operators ask for on the same listener."""
 _KEYED: Final = frozenset({"anthropic", "zai", "minimax", "anthropic_compatible"})
 
 
@@ -47,6 +49,7 @@ def _all(settings: Settings, spoiled: Collection[KeyPath]) -> Iterator[Problem]:
     if known:
         yield from _references(settings, dict.fromkeys(known))
     yield from _reach(settings)
+    yield from _metrics_path(settings.metrics.path)
 
 
 def notes(settings: Settings) -> Iterator[str]:
@@ -220,3 +223,9 @@ def _reach(settings: Settings) -> Iterator[Problem]:
                 f"found true, which takes any bearer, and {listen!r}, which other machines reach; "
                 "set server.auth.bearer_secret, or listen on 127.0.0.1, or set allow_bearer: false",
             )
+
+
+def _metrics_path(path: str) -> Iterator[Problem]:
+    """Metrics must not be where the listener has something else."""
+    if path in _OPERATORS or path.startswith(("/page/", "/admin/")):
+        yield Problem(("metrics", "path"), f"found {path}, where there is something else; write /metrics, say")

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from ccrelay.web.door import Door
     from ccrelay.web.request import RelayRequest
 
-PATHS: Final = ("/", "/health", "/ready", "/status", "/status/events", "/page/", "/admin/")
-"""Where something is already: C{metrics.path} is none of these."""
-
 _HTML: Final = b"text/html; charset=utf-8"
 _PAGE: Final = {"status.css": b"text/css; charset=utf-8", "status.js": b"text/javascript; charset=utf-8"}
 _PLAIN: Final = (

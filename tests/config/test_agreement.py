@@ -36,6 +36,13 @@ class ReferenceTests(SynchronousTestCase):
             ],
         )
 
+    def test_metrics_path(self) -> None:
+        """Metrics are not where the operators' listener has something else."""
+        for path in ("/", "/status", "/status/events", "/health", "/ready", "/page/x", "/admin/reload"):
+            (problem,) = problems(f"metrics: {{path: {path}}}\n{SIMULATOR}")
+            self.assertIn(f"metrics.path: found {path}, where there is something else", problem)
+        self.assertEqual(problems(f"metrics: {{path: /metrics/ccrelay}}\n{SIMULATOR}"), [])
+
     def test_circles(self) -> None:
         """Models may be mapped in a circle, since mappings are not followed; the operator is told."""
         text = "providers: [{name: a, type: simulator, model_mapping: {x: x, w: x, y: z, z: y}}]"
