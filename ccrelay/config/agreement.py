@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ccrelay.config import clouds
+from ccrelay.config.prices import shipped
 from ccrelay.config.reach import reachable_from_outside
 from ccrelay.config.vocabulary import listed, masked, nearest
 from ccrelay.config.written import Problem, under
@@ -74,7 +75,7 @@ def _without_effect(settings: Settings) -> Iterator[str]:
     routing = settings.routing
     enabled = [provider for provider in settings.providers if provider.enabled]
     mapped = {*routing.model_mapping.values(), routing.default_provider} - {None}
-    if routing.strategy == "cost_based" and not any(provider.price for provider in enabled):
+    if routing.strategy == "cost_based" and not any(p.price or shipped().of(p.type) for p in enabled):
         yield "routing.strategy: cost_based needs a price at one provider; without any it is failover"
     if routing.strategy == "model_based" and not mapped:
         yield "routing.strategy: model_based needs model_mapping or default_provider, else it is failover"
@@ -228,4 +229,5 @@ def _reach(settings: Settings) -> Iterator[Problem]:
 def _metrics_path(path: str) -> Iterator[Problem]:
     """Metrics must not be where the listener has something else."""
     if path in _OPERATORS or path.startswith(("/page/", "/admin/")):
-        yield Problem(("metrics", "path"), f"found {path}, where there is something else; write /metrics, say")
+        text = f"found {path}, where there is something else; write /metrics, say"
+        yield Problem(("metrics", "path"), text)

@@ -60,13 +60,28 @@ class PoolingSettings(Section):
     ] = Field(default="least_loaded", description="How the key of a request is chosen.")
 
 
+def _times(factor: float) -> Any:  # noqa: ANN401  what Field wants as a factory
+    """Return the usual price of caching: a multiple of what input costs."""
+    return lambda price: factor * price.get("input", 0.0)
+
+
 class PriceSettings(Section):
     """What a million tokens cost."""
 
     input: Number = Field(default=0.0, description="US dollars for a million input tokens.")
     output: Number = Field(default=0.0, description="US dollars for a million output tokens.")
-    cache_read: Number = Field(default=0.0, description="US dollars for a million read from the cache.")
-    cache_write: Number = Field(default=0.0, description="US dollars for a million put into the cache.")
+    cache_read: Number = Field(
+        default_factory=_times(0.1),
+        description="US dollars for a million read from the cache; left out, a tenth of input.",
+    )
+    cache_write: Number = Field(
+        default_factory=_times(1.25),
+        description="US dollars for a million put into it for five minutes; left out, 1.25 of input.",
+    )
+    cache_write_1h: Number = Field(
+        default_factory=_times(2.0),
+        description="US dollars for a million put into it for an hour; left out, twice input.",
+    )
 
 
 def _prices() -> dict[str, Any]:

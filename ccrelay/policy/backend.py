@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ccrelay.policy.ask import Ask
-from ccrelay.policy.candidate import Prices
 from ccrelay.policy.measured import FirstByte
+from ccrelay.policy.prices import Prices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ccrelay.policy.candidate import Price
     from ccrelay.policy.pool import KeyPool
+    from ccrelay.policy.prices import Price
 
 
 @dataclass(slots=True, eq=False)

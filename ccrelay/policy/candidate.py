@@ -5,15 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from ccrelay.wire.usage import Usage
-
-_MILLION: Final = 1_000_000
-_EVERY_MODEL: Final = "*"
+    from ccrelay.policy.prices import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,58 +27,6 @@ class Demand:
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a million tokens cost at a provider, in US dollars."""
-
-    input: float = 0.0
-    output: float = 0.0
-    cache_read: float = 0.0
-    cache_write: float = 0.0
-
-    def of(self, demand: Demand) -> float:
-        """Return what a request costs, in US dollars."""
-        return (
-            self.input * demand.input
-            + self.output * demand.output
-            + self.cache_read * demand.cache_read
-            + self.cache_write * demand.cache_write
-        ) / _MILLION
-
-    def cost(self, usage: Usage) -> float:
-        """Return what an answer has cost, in US dollars."""
-        return (
-            self.input * (usage.input or 0)
-            + self.output * (usage.output or 0)
-            + self.cache_read * (usage.cache_read or 0)
-            + self.cache_write * (usage.cache_write or 0)
-        ) / _MILLION
-
-
-class Prices:
-    """A provider's C{price}: by the name of the model, or C{*} for all others."""
-
-    __slots__ = ("_table",)
-
-    def __init__(self, table: Mapping[str, Price]) -> None:
-        self._table = dict(table)
-
-    def __call__(self, *names: str) -> Price | None:
-        """
-        Return the price of a model; None where the table has none.
-
-        A variant such as C{[1m]} that the table does not name costs what the
-        model costs without it.
-
-        @param names: what the model is called, the most telling first: by the provider, by the client.
-        """
-        for name in names:
-            found = self._table.get(name) or self._table.get(name.partition("[")[0])
-            if found is not None:
-                return found
-        return self._table.get(_EVERY_MODEL)
 
 
 class Candidate(Protocol):

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
+from ccrelay.config.prices import shipped
 from ccrelay.policy.affinity import Affinity
 from ccrelay.policy.allowance import KeyLimits
 from ccrelay.policy.backend import Backend
 from ccrelay.policy.breaker import Thresholds
 from ccrelay.policy.breakers import Breakers
 from ccrelay.policy.budget import RetryBudget
-from ccrelay.policy.candidate import Price, Prices
 from ccrelay.policy.estimates import Estimates
 from ccrelay.policy.keys import Key
 from ccrelay.policy.mapping import ModelMapping
 from ccrelay.policy.pool import KeyPool
+from ccrelay.policy.prices import Price, Prices
 from ccrelay.policy.routing import Routing
 from ccrelay.policy.strategy import strategy_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from ccrelay.config.model import KeySettings, ProviderSettings, Settings
+    from ccrelay.config.model import KeySettings, PriceSettings, ProviderSettings, Settings
     from ccrelay.policy.breaker import Breaker
     from ccrelay.wire.secret import Secret
 
@@ -105,7 +108,7 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
         mapping,
         provider.priority,
         provider.weight,
-        Prices({name: Price(**dict(price)) for name, price in provider.price.items()}),
+        Prices(_table(provider.price), _published(provider.type)),
         provider.models,
         mapping.names(),
         passthrough,
@@ -116,6 +119,22 @@ def backend_of(provider: ProviderSettings, old: Backend | None, *, passthrough: 
         made.traffic = old.traffic
         made.pool.adopt(old.pool)
     return made
+
+
+def _table(given: Mapping[str, PriceSettings]) -> dict[str, Price]:
+    return {name: _price(price) for name, price in given.items()}
+
+
+@cache
+def _published(kind: str) -> Mapping[str, Price]:
+    return {
+        name: replace(_price(price), over=price.over, then=_price(price.then) if price.then else None)
+        for name, price in shipped().of(kind).items()
+    }
+
+
+def _price(given: PriceSettings) -> Price:
+    return Price(given.input, given.output, given.cache_read, given.cache_write, given.cache_write_1h)
 
 
 def key_names(provider: ProviderSettings) -> list[str]:

@@ -8,11 +8,17 @@ from typing import Final
 import msgspec
 
 
+class _Creation(msgspec.Struct):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation: _Creation | None = None
 
 
 class _Message(msgspec.Struct):
@@ -36,12 +42,14 @@ class Usage:
 
     @ivar input: neither read from nor written to the prompt cache.
     @ivar cache_read: read from it; C{cache_write}: written to it.
+    @ivar cache_write_1h: how many of those were written for an hour rather than for five minutes.
     """
 
     input: int | None = None
     output: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None
 
     def updated(self, later: Usage) -> Usage:
         """
@@ -55,6 +63,7 @@ class Usage:
             self.output if later.output is None else later.output,
             self.cache_read if later.cache_read is None else later.cache_read,
             self.cache_write if later.cache_write is None else later.cache_write,
+            self.cache_write_1h if later.cache_write_1h is None else later.cache_write_1h,
         )
 
 
@@ -82,9 +91,8 @@ def _usage(message: _Message | None) -> Usage:
     found = message.usage if message else None
     if found is None:
         return NOTHING_KNOWN
-    return Usage(
-        found.input_tokens,
-        found.output_tokens,
-        found.cache_read_input_tokens,
-        found.cache_creation_input_tokens,
-    )
+    written, split = found.cache_creation_input_tokens, found.cache_creation
+    hour = None if split is None else split.ephemeral_1h_input_tokens
+    if written is None and split is not None:
+        written = (split.ephemeral_5m_input_tokens or 0) + (hour or 0)
+    return Usage(found.input_tokens, found.output_tokens, found.cache_read_input_tokens, written, hour)

@@ -54,7 +54,6 @@ class ReferenceTests(SynchronousTestCase):
         """A strategy that lacks what it goes by, and what a strategy does not go by, are noted."""
         simulators = "providers: [{name: a, type: simulator}, {name: b, type: simulator, enabled: false}]"
         for routing, words in (
-            ("strategy: cost_based", "cost_based needs a price"),
             ("strategy: model_based", "model_based needs model_mapping or default_provider"),
             ("default_provider: a", "do nothing under the strategy failover"),
             ("model_mapping: {c: a}", "do nothing under the strategy failover"),
@@ -62,6 +61,10 @@ class ReferenceTests(SynchronousTestCase):
         ):
             (note,) = loaded(f"routing: {{{routing}}}\n{simulators}").notes
             self.assertIn(words, note)
+        local = "{name: a, type: anthropic_compatible, base_url: 'http://h', auth: none}"
+        (note,) = loaded(f"routing: {{strategy: cost_based}}\nproviders: [{local}]").notes
+        self.assertIn("cost_based needs a price", note)
+        self.assertEqual(loaded(f"routing: {{strategy: cost_based}}\n{simulators}").notes, ())
         right = f"routing: {{strategy: model_based, default_provider: a}}\n{simulators}"
         self.assertEqual(loaded(right).notes, ())
 

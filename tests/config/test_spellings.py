@@ -175,7 +175,9 @@ class SpellingTests(SynchronousTestCase):
         """A price is for all models, or for each by its name; a wrong one is told as it was written."""
         text = "providers: [{name: a, type: simulator, price: %s}]"
         one = settings(text % "{input: 3, output: 15.5}").providers[0].price
-        self.assertEqual((one["*"].input, one["*"].output, one["*"].cache_read), (3.0, 15.5, 0.0))
+        self.assertEqual((one["*"].input, one["*"].output), (3.0, 15.5))
+        self.assertAlmostEqual(one["*"].cache_read, 0.3)
+        self.assertEqual((one["*"].cache_write, one["*"].cache_write_1h), (3.75, 6.0))
         self.assertEqual(settings(text % "{m: {input: 1}}").providers[0].price["m"].input, 1.0)
         self.assertEqual(
             problems(text % "{input: much}"),

@@ -8,9 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ccrelay.policy.ask import Ask
 from ccrelay.policy.backend import Backend, Way, those_with_the_model
-from ccrelay.policy.candidate import Price, Prices
 from ccrelay.policy.keys import Key
 from ccrelay.policy.pool import KeyPool
+from ccrelay.policy.prices import Price, Prices
 
 MODELS = ["opus", "haiku", "sonnet"]
 LISTS = st.lists(st.sets(st.sampled_from(MODELS)), max_size=5)

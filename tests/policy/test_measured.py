@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.policy.candidate import Demand, Price
+from ccrelay.policy.candidate import Demand
 from ccrelay.policy.measured import CostBased, FirstByte, LatencyBased, LeastLoaded
+from ccrelay.policy.prices import Price
 from tests.policy.strategy_contract import CROWDS, DEMAND, Provider, firsts, named, names
 
 

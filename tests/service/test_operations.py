@@ -359,3 +359,69 @@ class StatusTests(SynchronousTestCase):
         peer.resume()
         running.go()
         self.assertLess(len(running.events(peer)), 500)
+
+
+class CostTests(SynchronousTestCase):
+    """What requests have cost."""
+
+    USAGE = {  # noqa: RUF012
+        "input_tokens": 1_000_000, "output_tokens": 2_000_000,
+        "cache_read_input_tokens": 1_000_000, "cache_creation_input_tokens": 3_000_000,
+        "cache_creation": {"ephemeral_5m_input_tokens": 1_000_000, "ephemeral_1h_input_tokens": 2_000_000},
+    }  # fmt: skip
+
+    def cost(self, price: dict[str, Any], **fields: Any) -> tuple[float, int]:
+        """Return what an answer costs, streamed or whole, and how many of the two had no price."""
+        given = {"a": fields | ({"price": price} if price else {})}
+        running = Running(self, {"a": [Says("x", usage=self.USAGE)]}, given, **SEEN)
+        running.ask(body(stream=True))
+        once = running.status["totals"]["cost_usd"]
+        running.ask()
+        totals = running.status["totals"]
+        self.assertAlmostEqual(totals["cost_usd"], 2 * once)
+        metric = running.metrics("ccrelay_cost_usd_total")
+        self.assertAlmostEqual(sum(metric.values()), 2 * once)
+        lines = [line["fields"].get("cost_usd") for line in running.lines if line["message"] == "request"]
+        self.assertEqual(lines[0] or 0.0, round(once, 6))
+        return once, totals["unpriced"]
+
+    def test_written_prices(self) -> None:
+        """Each kind of token has its price; what is left out of a price follows from that of input."""
+        every = {"input": 1, "output": 10, "cache_read": 100, "cache_write": 1000, "cache_write_1h": 10_000}
+        self.assertEqual(self.cost({"*": every}), (21_121.0, 0))
+        self.assertEqual(self.cost({"*": {"input": 4, "output": 10}}), (4 + 20 + 0.4 + 5 + 16, 0))
+
+    def test_published_prices(self) -> None:
+        """Without a price of the operator's the published one counts, whatever the name has around it."""
+        published = 3 + 30 + 0.3 + 3.75 + 12
+        self.assertAlmostEqual(self.cost({})[0], published)
+        mapped = {"model_mapping": {"claude-*": "us.anthropic.claude-sonnet-4-5-20250929-v1:0"}}
+        self.assertAlmostEqual(self.cost({}, **mapped)[0], published)
+
+    def test_unknown_prices(self) -> None:
+        """What nobody knows the price of costs nothing here, and is counted as unpriced."""
+        self.assertEqual(self.cost({}, model_mapping={"claude-*": "unheard-of"}), (0.0, 2))
+
+    def test_by_client_and_session(self) -> None:
+        """Sums are kept for each client, model and session."""
+        clients = [{"name": name, "key": f"sk-test-of-{name}-00001"} for name in ("ann", "bob")]
+        settings = SEEN | {"server": {"auth": {"clients": clients}}}
+        running = Running(self, {"a": [Says("x", usage=self.USAGE)]}, **settings)
+        for name, session in (("ann", "one"), ("ann", "two"), ("bob", "three")):
+            shown = [*HEADERS[:3], ("x-api-key", f"sk-test-of-{name}-00001")]
+            running.ask(headers=[*shown, ("x-claude-code-session-id", session)])
+        status = running.status
+        self.assertEqual([(c["name"], c["requests"]) for c in status["clients"]], [("ann", 2), ("bob", 1)])
+        self.assertEqual([s["name"] for s in status["sessions"]], ["three", "two", "one"])
+        self.assertEqual({s["client"] for s in status["sessions"]}, {"ann", "bob"})
+        tokens = running.metrics("ccrelay_client_tokens_total")
+        self.assertEqual(tokens['ccrelay_client_tokens_total{client="ann",kind="output"}'], 4_000_000)
+        self.assertNotIn("three", running.look("/metrics").body.decode())
+
+    def test_the_share_of_the_cache(self) -> None:
+        """What was read from the cache, of all that was read from or written to it."""
+        running = Running(self, {"a": [Says("x", usage=self.USAGE)]}, **SEEN)
+        self.assertIsNone(running.status["providers"][0]["cache_read_share"])
+        running.ask()
+        self.assertEqual(running.status["providers"][0]["cache_read_share"], 0.25)
+        self.assertEqual(set(running.metrics("ccrelay_cache_read_share").values()), {0.25})

@@ -42,9 +42,14 @@ class CostTests(SynchronousTestCase):
                 self.assertEqual(tried(priced(self, self.ALL_BROKEN, name, affinity, **prices)), "cba")
 
     def test_without_a_price(self) -> None:
-        """Who has no price comes last, and who is free comes first."""
+        """Who has no price comes last, and who is free comes first; what is published is a price."""
         prices = {"b": {"input": 100, "output": 500}, "c": {"input": 0, "output": 0}}
-        self.assertEqual(tried(priced(self, self.ALL_BROKEN, **prices)), "cba")
+        self.assertEqual(tried(priced(self, self.ALL_BROKEN, **prices)), "cab")
+        fields = {name: {"price": {EVERY: price}} for name, price in prices.items()}
+        fields["a"] = {"model_mapping": {"claude-*": "unheard-of"}}
+        routing = {"strategy": "cost_based", "max_wait_ms": 0}
+        stack = Stack(self, self.ALL_BROKEN, {"routing": routing, "providers": fields})
+        self.assertEqual(tried(stack), "cba")
 
     def test_equals(self) -> None:
         """Who costs the same is asked as in the file."""
