@@ -1,0 +1,1 @@
+"""The status page in a real browser, in front of a relay that runs."""
