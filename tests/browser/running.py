@@ -2,20 +2,15 @@
 
 import json
 import os
-import re
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 30.0
+from tests.live.command import PATIENCE_S, Command, free_port
+
 TOKEN = "test-token-of-the-operator"
 MISSING = "Chromium is not installed: tests/live/setup-debian.sh installs it"
 
@@ -23,57 +18,6 @@ MISSING = "Chromium is not installed: tests/live/setup-debian.sh installs it"
 def missing() -> str | None:
     """Return why there can be no browser, or None."""
     return None if shutil.which("chromium") and shutil.which("chromedriver") else MISSING
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    """Return what is found as soon as it is true; fail if that takes too long."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.05)
-    msg = f"{what}: not within {PATIENCE_S:g} s"
-    raise AssertionError(msg)
-
-
-class Command:
-    """A process of C{ccrelay}, whose output is kept."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
-        environ = {"HOME": str(folder), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **measured}
-        self._log = folder / f"{arguments[0]}-{time.monotonic_ns()}.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ccrelay.cli.main", *arguments],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environ, cwd=folder,
-            )  # fmt: skip
-
-    @property
-    def said(self) -> str:
-        """What it has printed."""
-        return self._log.read_text()
-
-    def says(self, pattern: str) -> None:
-        """Wait until it has printed that."""
-        until(lambda: re.search(pattern, self.said), f"{pattern} in {self.said}")
-
-    def end(self) -> None:
-        """End it, and wait for that."""
-        self._process.terminate()
-        try:
-            self._process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 class Scene:

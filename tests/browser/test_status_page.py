@@ -12,7 +12,8 @@ from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.browser.running import TOKEN, Scene, browser, missing, until
+from tests.browser.running import TOKEN, Scene, browser, missing
+from tests.live.command import until
 
 NAME = "<img src=x onerror=document.title='gotcha'>"
 PHONE, DESK = 380, 1280

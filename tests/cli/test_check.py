@@ -13,7 +13,7 @@ server:
   auth:
     api_key: sk-test-of-the-relay
     clients: [{name: ci, key: sk-test-of-a-client}]
-metrics: {listen: '127.0.0.1:9200'}
+state: {interval_ms: 200}
 cache: {mode: single}
 providers:
 - name: main
@@ -81,7 +81,7 @@ class CheckTests(SynchronousTestCase):
                 "  local  ollama, http://127.0.0.1:11434, priority 1",
                 "  later  bedrock, disabled",
                 f"note: {self.path}:8: cache: accepted, and without effect: nothing is cached",
-                "not in effect in this version: metrics",
+                "not in effect in this version: state",
             ],
         )
 
