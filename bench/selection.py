@@ -15,11 +15,11 @@ from ccrelay.policy.backend import Backend, Way
 from ccrelay.policy.breaker import Thresholds
 from ccrelay.policy.breakers import Breakers
 from ccrelay.policy.budget import RetryBudget
-from ccrelay.policy.candidate import Demand
 from ccrelay.policy.conversation import Conversation
 from ccrelay.policy.estimates import Estimates
 from ccrelay.policy.keys import Key
 from ccrelay.policy.pool import KeyPool
+from ccrelay.policy.prices import Demand
 from ccrelay.policy.routing import Routing
 from ccrelay.policy.selection import Selection
 from ccrelay.policy.strategy import strategy_of

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
 
 def report(status: Mapping[str, Any], painter: Painter) -> Iterator[str]:
-    """Yield the lines that list providers, none wider than 80 characters, each with its address and troubles."""
+    """Yield the lines that list providers, none wider than 80 characters, each with its troubles."""
     now = status["now"]
     rows = [
         (

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ccrelay.policy.prices import Price
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """
-    What a new request wants, as far as it can be told beforehand; sizes are in tokens.
-
-    @ivar model: as the client asked for it.
-    @ivar input: neither read from nor written to the prompt cache.
-    """
-
-    model: str
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
+    from ccrelay.policy.prices import Demand, Price
 
 
 class Candidate(Protocol):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ccrelay.policy.candidate import Demand
     from ccrelay.wire.usage import Usage
 
 _MILLION: Final = 1_000_000
@@ -21,6 +20,22 @@ _LONGEST: Final = 256
 _BEFORE: Final = re.compile(r"^(?:.*/)?(?:[a-z-]+\.)?anthropic\.|^(?:models|anthropic)/")
 _AFTER: Final = re.compile(r"(?:\[[^\[\]]*\]|-v\d+(?::\d+)?|[-@]20\d{6}|[-@](?:latest|default)|-0)+$")
 _OLD_ORDER: Final = re.compile(r"^claude-(\d+(?:-\d+)?)-(opus|sonnet|haiku)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """
+    What a new request wants, as far as it can be told beforehand; sizes are in tokens.
+
+    @ivar model: as the client asked for it.
+    @ivar input: neither read from nor written to the prompt cache.
+    """
+
+    model: str
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
 
 
 @dataclass(frozen=True, slots=True)

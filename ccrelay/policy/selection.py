@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ccrelay.policy.backend import Way
-    from ccrelay.policy.candidate import Demand
     from ccrelay.policy.conversation import Conversation
     from ccrelay.policy.keys import Key
     from ccrelay.policy.outcome import Outcome
+    from ccrelay.policy.prices import Demand
     from ccrelay.policy.routing import Routing
 
 

@@ -12,7 +12,8 @@ from ccrelay.policy.turns import RoundRobin, Shuffle, WeightedRoundRobin
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ccrelay.policy.candidate import C, Demand
+    from ccrelay.policy.candidate import C
+    from ccrelay.policy.prices import Demand
 
 
 class Failover(Strategy):

@@ -10,7 +10,8 @@ from ccrelay.policy.candidate import Strategy, ranked
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ccrelay.policy.candidate import C, Demand
+    from ccrelay.policy.candidate import C
+    from ccrelay.policy.prices import Demand
 
 
 class RoundRobin(Strategy):

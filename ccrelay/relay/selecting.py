@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ccrelay.policy.candidate import Demand
 from ccrelay.policy.conversation import Conversation, named_session, opening_session
+from ccrelay.policy.prices import Demand
 from ccrelay.policy.selection import Selection
 from ccrelay.wire.weight import weight
 

@@ -12,13 +12,13 @@ from ccrelay.policy.backend import Backend, Way
 from ccrelay.policy.breaker import Thresholds
 from ccrelay.policy.breakers import Breakers
 from ccrelay.policy.budget import RetryBudget
-from ccrelay.policy.candidate import Demand
 from ccrelay.policy.conversation import Conversation
 from ccrelay.policy.estimates import Estimates
 from ccrelay.policy.keys import Key
 from ccrelay.policy.moment import Moment
 from ccrelay.policy.outcome import Outcome
 from ccrelay.policy.pool import KeyPool, Pooling
+from ccrelay.policy.prices import Demand
 from ccrelay.policy.routing import Routing
 from ccrelay.policy.selection import Selection
 from ccrelay.policy.strategy import strategy_of

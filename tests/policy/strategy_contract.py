@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ccrelay.policy.candidate import Demand, Strategy
-from ccrelay.policy.prices import Price
+from ccrelay.policy.candidate import Strategy
+from ccrelay.policy.prices import Demand, Price
 from ccrelay.policy.strategy import strategy_of
 
 if TYPE_CHECKING:

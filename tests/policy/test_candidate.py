@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.policy.candidate import C, Demand, Strategy, ranked
-from ccrelay.policy.prices import Price, Prices
+from ccrelay.policy.candidate import C, Strategy, ranked
+from ccrelay.policy.prices import Demand, Price, Prices
 from tests.policy.strategy_contract import CROWDS, DEMAND, Provider, named, names
 
 OPUS, HAIKU, OTHER = Price(5.0, 25.0, 0.5, 6.25), Price(1.0, 5.0), Price(2.0)

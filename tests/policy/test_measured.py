@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.policy.candidate import Demand
 from ccrelay.policy.measured import CostBased, FirstByte, LatencyBased, LeastLoaded
-from ccrelay.policy.prices import Price
+from ccrelay.policy.prices import Demand, Price
 from tests.policy.strategy_contract import CROWDS, DEMAND, Provider, firsts, named, names
 
 

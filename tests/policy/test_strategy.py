@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.policy.candidate import Demand
+from ccrelay.policy.prices import Demand
 from ccrelay.policy.strategy import Failover, ModelBased, WeightedFailover, strategy_of
 from tests.policy.strategy_contract import (
     CROWDS,
