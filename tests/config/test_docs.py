@@ -38,7 +38,7 @@ class DocumentationTests(SynchronousTestCase):
             self.assertEqual(problems(text, environ), [], f"{page}:\n{text}")
             self.assertEqual(loaded(text, environ).not_in_effect, (), page)
             pages.append(page)
-        self.assertEqual(set(pages), {"README.md", "clouds.md"})
+        self.assertEqual(set(pages), {"README.md", "clouds.md", "prices.md"})
 
     def test_links(self) -> None:
         """Each link leads to a page that is there, and to a heading of it."""

@@ -47,6 +47,11 @@ class Command:
             )  # fmt: skip
 
     @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
     def said(self) -> str:
         """What it has printed."""
         return self._log.read_text()
