@@ -39,11 +39,13 @@ class NoAnswerError(Exception):
     A relay that cannot be asked, or that does not do what it was asked.
 
     @ivar status: the exit status that says so.
+    @ivar away: whether there is no relay at all.
     """
 
-    def __init__(self, words: str, status: int = UNAVAILABLE) -> None:
+    def __init__(self, words: str, status: int = UNAVAILABLE, *, away: bool = False) -> None:
         super().__init__(words)
         self.status = status
+        self.away = away
 
 
 class _OverSocket(http.client.HTTPConnection):
@@ -92,7 +94,7 @@ class Relay:
             raise NoAnswerError(msg)
         return told
 
-    def order(self, action: str, **asked: str | int) -> dict[str, Any]:
+    def order(self, action: str, **asked: Any) -> dict[str, Any]:  # noqa: ANN401  whatever JSON holds
         """
         Let it do something, and return what it answers.
 
@@ -147,7 +149,7 @@ def _unreachable(where: str, problem: Exception) -> NoAnswerError:
         words = f"{where} may be opened by the user ccrelay runs as and by root alone: try it with sudo"
         return NoAnswerError(words, NOT_PERMITTED)
     if isinstance(problem, ConnectionRefusedError | FileNotFoundError):
-        return NoAnswerError(f"nothing listens at {where}: is ccrelay running? (`ccrelay serve`)")
+        return NoAnswerError(f"nothing listens at {where}: is ccrelay running? (`ccrelay serve`)", away=True)
     if isinstance(problem, TimeoutError):
         return NoAnswerError(f"{where} did not answer within {_PATIENCE_S:g} s")
     return NoAnswerError(f"{where} could not be asked: {str(problem) or type(problem).__name__}")

@@ -114,6 +114,13 @@ class Affinity:
         self._seen(conversation.digest, stay, now)
         return (stay.home, stay.place) if self._return_is_due(stay, now) else (stay.place,)
 
+    def peek(self, conversation: Conversation, now: float) -> tuple[Place, ...]:
+        """Return what L{places} would, without taking that for a request."""
+        stay = self._stays.get(conversation.digest)
+        if stay is None or now - stay.seen > self.idle:
+            return ()
+        return (stay.home, stay.place) if self._return_is_due(stay, now) else (stay.place,)
+
     def settle(
         self,
         conversation: Conversation,

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from ccrelay.policy.backend import Way
     from ccrelay.policy.keys import Key
+
+
+class Found(NamedTuple):
+    """Where a request may go next; C{early}: through the half-open gate of a breaker that is not due."""
+
+    way: Way
+    key: Key | None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,14 @@ class Routing:
         """
         if conversation is None or self.affinity is None:
             return ()
-        places = self.affinity.places(conversation, now)
+        places = self._places(conversation, now)
         if len(places) < 2:  # noqa: PLR2004  it is where it is, and stays
             return places
         leaving = {way.name for way in ways if way.backend.draining}
         return tuple(place for place in places if place is places[-1] or place.provider not in leaving)
+
+    def _places(self, conversation: Conversation, now: float) -> tuple[Place, ...]:
+        return () if self.affinity is None else self.affinity.places(conversation, now)
 
     def provider_failed(self, provider: str, now: float) -> None:
         """Take note that a provider could not serve: no conversation returns to it for a while."""

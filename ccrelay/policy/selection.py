@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ccrelay.policy.breaker import State
-from ccrelay.policy.route import Route
+from ccrelay.policy.route import Found, Route
 from ccrelay.policy.tries import Try
 from ccrelay.policy.verdict import Verdict
 
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from ccrelay.policy.outcome import Outcome
     from ccrelay.policy.prices import Demand
     from ccrelay.policy.routing import Routing
-
-
-class _Found(NamedTuple):
-    """Where to go; C{early}: through the half-open gate of a breaker that is not due."""
-
-    way: Way
-    key: Key | None
-    early: bool = False
 
 
 class Selection:
@@ -57,7 +49,7 @@ class Selection:
         self._routing = routing
         self._own = [way for way in ways if way.own]
         self._ways = [way for way in ways if not way.own]
-        self._demand = demand
+        self.demand = demand
         self._conversation = conversation
         self._counting = counting
         self._asked_at = now
@@ -97,6 +89,12 @@ class Selection:
     def has_next(self, now: float) -> bool:
         """Return whether L{next} would return a try."""
         return self._find(now) is not None
+
+    def preview(self, now: float) -> Iterator[Found]:
+        """Yield what L{next} would take, one after the other, should keys fail; nothing is taken."""
+        while (found := self._find(now)) is not None:
+            self._tried.add((found.way.name, id(found.key)))
+            yield found
 
     def failed(self, outcome: Outcome) -> None:
         """
@@ -166,23 +164,23 @@ class Selection:
         ways = self._own if route.key is None else self._ways
         return next(way for way in ways if way.name == route.provider)
 
-    def _find(self, now: float) -> _Found | None:
+    def _find(self, now: float) -> Found | None:
         admits = self._routing.breakers.admits
         for way, key_name in self._in_order(now):
             if way in self._left or not admits(way.name, way.model, now):
                 continue
             if way.own:
                 if (way.name, id(None)) not in self._tried:
-                    return _Found(way, None)
+                    return Found(way, None)
                 continue
             key = self._untried(way, key_name, now)
             if key is not None:
-                return _Found(way, key)
+                return Found(way, key)
         return self._last_resort(now)
 
-    def _last_resort(self, now: float) -> _Found | None:
+    def _last_resort(self, now: float) -> Found | None:
         breakers = self._routing.breakers
-        best: tuple[float, _Found] | None = None
+        best: tuple[float, Found] | None = None
         for way, key_name in self._in_order(now):
             if way in self._left or not breakers.admits(way.name, way.model, now, early=True):
                 continue
@@ -191,7 +189,7 @@ class Selection:
                 continue
             due = breakers.due(way.name, way.model, now)
             if best is None or due < best[0]:
-                best = due, _Found(way, key, early=True)
+                best = due, Found(way, key, early=True)
         return None if best is None else best[1]
 
     def _in_order(self, now: float) -> Iterator[tuple[Way, str]]:
@@ -220,9 +218,9 @@ class Selection:
         if len(ways) < 2:  # noqa: PLR2004  nothing to order
             self._ordered = tuple(ways)
         elif self._counting:
-            self._ordered = strategy.preview(ways, self._demand)
+            self._ordered = strategy.preview(ways, self.demand)
         elif strategy.returning:
-            self._ordered = strategy.order(ways, self._demand)
+            self._ordered = strategy.order(ways, self.demand)
             self._preferred = self._ordered[0].name
         else:
             admits = self._routing.breakers.admits
@@ -232,7 +230,7 @@ class Selection:
                 if admits(way.name, way.model, now) and self._untried(way, "", now) is not None
             ]
             others = [way for way in ways if way not in serving]
-            self._ordered = (*(strategy.order(serving, self._demand) if serving else ()), *others)
+            self._ordered = (*(strategy.order(serving, self.demand) if serving else ()), *others)
         self._ordered += tuple(way for way in self._ways if way.backend.draining)
         return self._ordered
 

@@ -11,6 +11,7 @@ from ccrelay.wire.weight import weight
 
 if TYPE_CHECKING:
     from ccrelay.policy.backend import Way
+    from ccrelay.policy.routing import Routing
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.upstreams import Upstreams
     from ccrelay.wire.http import Pairs
@@ -34,20 +35,22 @@ def select(
     now: float,
     *,
     counting: bool,
+    routing: Routing | None = None,
 ) -> Selection:
     """
     Return the choice of where a request may go.
 
+    @param routing: what decides; None for that of C{upstreams}.
     @param counting: whether only its tokens are to be counted: then only
         providers count that can, unless the first choice cannot.
     """
-    routing = upstreams.routing
+    routing = routing or upstreams.routing
     exchange.conversation = conversation = conversation_of(exchange, request, headers)
     exchange.weight = weight(request.body)
     ways = upstreams.ways(request.model, exchange.client, conversation.digest.hex(), exchange.weight)
     pinned = False
     if request.thread:
-        known = routing.affinity.place(conversation, now) if routing.affinity is not None else None
+        known = next(reversed(routing.places_of(conversation, (), now)), None)
         account = upstreams.account.name if upstreams.account is not None else ""
         home = known.provider if known is not None else account
         ways = [way for way in ways if way.name == home]

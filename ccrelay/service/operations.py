@@ -96,9 +96,10 @@ class OperationsService(Rooms):
         self.ledger = Ledger(lambda: relay.upstreams, wall)
         nothing = Picture(relay.upstreams, (), "", wall())
         self.view = View(nothing, in_flight, wall(), Counter(), Counter())
-        seen = Seen(Status(self.view, self.ledger, wall), Exposition(self.view, self.ledger, wall), door)
+        status, exposition = Status(self.view, self.ledger, wall), Exposition(self.view, self.ledger, wall)
+        seen = Seen(status, exposition, door, self._disabled)
         self._admin = Admin(Steward(relay))
-        self._operations = Operations(seen, self._admin, reactor)
+        self._operations = Operations(seen, self._admin, reactor, wall)
         self._site = RelaySite(self._operations.app.resource(), Gate(), reactor, new_request_id, ())
         LagService(self.view, reactor).setServiceParent(self)
 
@@ -154,6 +155,9 @@ class OperationsService(Rooms):
         stopped = super().stopService()
         self._operations.viewers.close()
         return stopped.addCallback(lambda _: self._site.close())
+
+    def _disabled(self) -> tuple[str, ...]:
+        return tuple(one.name for one in self.view.picture.providers if not one.enabled)
 
     def _place(self, address: str, setting: str, needed: bool) -> Place:  # noqa: FBT001
         def make() -> DoorService:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from ccrelay.web.request import RelayRequest
     from ccrelay.wire.secret import Secret
+
+_NOTHING: Final = msgspec.Raw()
+T = TypeVar("T", bound=msgspec.Struct)
 
 _LARGEST: Final = 1024 * 1024
 _FOREIGN: Final = frozenset({b"cross-site", b"same-site"})
@@ -68,6 +71,20 @@ class NewStrategy(msgspec.Struct, forbid_unknown_fields=True):
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """Nothing needs to be said."""
+
+
+class Asked(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    A request to be explained.
+
+    @ivar request: its body; C{model}: in place of one.
+    @ivar headers: the client's; C{client}: its name.
+    """
+
+    request: msgspec.Raw = _NOTHING
+    model: str = ""
+    headers: dict[str, str] = {}
+    client: str = ""
 
 
 class ISteward(Protocol):
@@ -145,9 +162,21 @@ class Admin:
             self._note(request, "refused", why=error.message)
             raise
 
-    async def body(self, request: RelayRequest) -> bytes:
-        """Return what was sent, at most a mebibyte."""
-        return b"" if request.body is None else await request.body.gather(_LARGEST)
+    async def asked(self, request: RelayRequest, action: str, kind: type[T], limit: int = _LARGEST) -> T:
+        """
+        Return what an operator has sent.
+
+        @param limit: bytes.
+        @raise RelayError: if it is nobody who may, or not what is wanted.
+        """
+        self.admit(request)
+        content = b"" if request.body is None else await request.body.gather(limit)
+        try:
+            return msgspec.json.decode(content or b"{}", type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            # Its words name the member and its type, never the value.
+            msg = f"{action}: {problem}"
+            raise Malformed(msg) from None
 
     async def act(self, request: RelayRequest, action: str) -> str:
         """
@@ -155,17 +184,12 @@ class Admin:
 
         @raise RelayError: why it was not.
         """
-        self.admit(request)
         kind = _ASKED.get(action)
         if kind is None:
+            self.admit(request)
             msg = f"There is no action {action!r}; there are: {', '.join(_ASKED)}."
             raise NotFound(msg)
-        try:
-            asked = msgspec.json.decode(await self.body(request) or b"{}", type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-            # Its words name the member and its type, never the value.
-            msg = f"{action}: {problem}"
-            raise Malformed(msg) from None
+        asked = await self.asked(request, action, kind)
         given = {
             name: getattr(asked, name) for name in ("provider", "name", "strategy") if hasattr(asked, name)
         }

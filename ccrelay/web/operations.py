@@ -12,11 +12,15 @@ from klein import Klein
 
 from ccrelay.errors import NotFound
 from ccrelay.observe.metrics import CONTENT_TYPE
+from ccrelay.web.admin import Asked
 from ccrelay.web.answering import answer, exchange_of, readiness, say_errors
+from ccrelay.web.explaining import explained
 from ccrelay.web.response import ClientResponse, dress, ids
 from ccrelay.web.viewers import Viewers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IReactorTime
 
     from ccrelay.observe.metrics import Exposition
@@ -49,11 +53,13 @@ class Seen:
     What there is to be seen.
 
     @ivar door: what clients ask.
+    @ivar disabled: returns the names of providers that are configured and not used.
     """
 
     status: Status
     exposition: Exposition
     door: Door
+    disabled: Callable[[], tuple[str, ...]]
 
 
 class Operations:
@@ -65,10 +71,12 @@ class Operations:
 
     app = Klein()
 
-    def __init__(self, seen: Seen, admin: Admin, clock: IReactorTime) -> None:
+    def __init__(self, seen: Seen, admin: Admin, clock: IReactorTime, wall: Callable[[], float]) -> None:
+        """@param wall: returns seconds since the epoch."""
         self.seen = seen
         self.admin = admin
         self.metrics_path = "/metrics"
+        self._wall = wall
         self.viewers = Viewers(seen.status.drawn_up, clock)
 
     @app.route("/", methods=["GET"])
@@ -94,6 +102,14 @@ class Operations:
     async def events(self, request: RelayRequest) -> None:
         """Send the status every second, as server-sent events."""
         await self.viewers.show(ClientResponse(request, exchange_of(request)))
+
+    @app.route("/admin/explain", methods=["POST"])
+    async def explain(self, request: RelayRequest) -> bytes:
+        """Tell where a request would go, and why."""
+        serving = self.seen.door.serving
+        asked = await self.admin.asked(request, "explain", Asked, serving.max_body)
+        told = explained(asked, serving, self.seen.disabled(), self._wall())
+        return answer(request, msgspec.json.encode(told), headers=_PLAIN)
 
     @app.route("/admin/<action>", methods=["POST"])
     async def act(self, request: RelayRequest, action: str) -> bytes:

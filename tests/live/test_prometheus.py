@@ -110,7 +110,8 @@ class Scene:
         with (self.folder / "prometheus.log").open("wb") as log:
             process = subprocess.Popen(
                 [
-                    str(shutil.which("prometheus")), "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+                    str(shutil.which("prometheus")), "--config.file=prometheus.yml",
+                    "--storage.tsdb.path=data",
                     f"--web.listen-address=127.0.0.1:{self._prometheus}",
                 ],
                 cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
@@ -173,8 +174,8 @@ class PrometheusTests(SynchronousTestCase):
         for fields in ({}, {"stream": True}, {"model": 'a"b\\c\nd'}):
             scene.ask(**fields)
         done = subprocess.run(
-            [str(shutil.which("promtool")), "check", "metrics"], input=scene.metrics(), capture_output=True, text=True,
-            check=False, timeout=PATIENCE_S,
+            [str(shutil.which("promtool")), "check", "metrics"], input=scene.metrics(),
+            capture_output=True, text=True, check=False, timeout=PATIENCE_S,
         )  # fmt: skip
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 

@@ -148,8 +148,8 @@ class FileTests(SynchronousTestCase):
         if shutil.which("promtool") is None:
             raise SkipTest(MISSING)
         done = subprocess.run(
-            [str(shutil.which("promtool")), *arguments], input=content, capture_output=True, text=True, check=False,
-            cwd=PROMETHEUS, timeout=60,
+            [str(shutil.which("promtool")), *arguments], input=content, capture_output=True, text=True,
+            check=False, cwd=PROMETHEUS, timeout=60,
         )  # fmt: skip
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout + done.stderr

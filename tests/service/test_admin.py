@@ -1,12 +1,15 @@
 """What an operator may do to a running relay, who may, and what stays of it."""
 
+import json
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccrelay.errors import ConfigError
 from ccrelay.simulator.acts import Refuses, Says
-from tests.network import http_request
+from tests.network import Answer, http_request
 from tests.service.machine import OPERATOR, OPERATORS, TOKEN, Running
-from tests.stack import KEY, body
+from tests.stack import HEADERS, KEY, body
 
 SEEN = {"metrics": {"enabled": True}, "admin": {"token": TOKEN}, "routing": {"max_wait_ms": 0}}
 NEW = "sk-test-of-a-new-key-9999"
@@ -305,3 +308,43 @@ class DoneTests(SynchronousTestCase):
         running.go()
         self.assertIn(running.status["changes"], ([], ["provider a disabled"]))
         self.assertEqual(running.order("enable", provider="a")[0], 200)
+
+
+class ExplainTests(SynchronousTestCase):
+    """C{/admin/explain}: the dry run, over the listener."""
+
+    def explain(self, running: Running, **asked: Any) -> Answer:
+        """Return the answer to an order to explain."""
+        peer = running.connect(OPERATORS)
+        peer.send(http_request("POST", "/admin/explain", OPERATOR, json.dumps(asked).encode()))
+        running.go()
+        return running.answer(peer)
+
+    def test_explained(self) -> None:
+        """A body, or a model alone, is explained as the relay stands, and goes nowhere."""
+        running = Running(self, {"a": [Says("a")], "b": [Says("b")], "c": [Says("c")]}, **SEEN)
+        running.order("disable", provider="a")
+        session = {"x-claude-code-session-id": "s1"}
+        running.ask(headers=[*HEADERS, *session.items()])
+        request = json.loads(body())
+        for asked in ({"request": request}, {"request": request, "headers": session}, {"model": "m"}):
+            answer = self.explain(running, **asked)
+            told = json.loads(answer.body)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual([one["provider"] for one in told["candidates"]], ["b", "c"])
+            self.assertEqual(told["left_out"], [{"provider": "a", "reason": "disabled"}])
+            self.assertEqual(told["place"], "b/…cdef" if "headers" in asked else None)
+        self.assertEqual(len(running.asked("b")), 1)
+
+    def test_not_explained(self) -> None:
+        """What is no request, and a client that is not there, are told; without the token nothing is."""
+        running = Running(self, {"a": [Says("a")]}, **SEEN)
+        for asked, status, words in (
+            ({}, 400, "say which request, or which model"),
+            ({"request": {"model": 5}}, 400, "model"),
+            ({"model": "m", "client": "ann"}, 404, "There is no client 'ann'; there are: none."),
+        ):
+            answer = self.explain(running, **asked)  # type: ignore[arg-type]
+            self.assertEqual(answer.status, status)
+            self.assertIn(words, answer.body.decode())
+        self.assertEqual(running.order("explain", without("authorization"), model="m")[0], 401)
