@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "init": ("ccrelay.cli.init", "write a commented configuration to begin with"),
     "claude": ("ccrelay.cli.claude", "point Claude Code to the relay, or back"),
     "status": ("ccrelay.cli.status", "say how a running relay stands"),
+    "top": ("ccrelay.cli.top", "show that as it changes, and act"),
     "providers": ("ccrelay.cli.providers", "list a running relay's providers, or use them or not"),
     "keys": ("ccrelay.cli.keys", "list its keys and limits; add, remove or reset one"),
     "strategy": ("ccrelay.cli.strategy", "show how it chooses among providers, or choose another way"),

@@ -120,7 +120,7 @@ class RouteTests(SynchronousTestCase):
         self.assertEqual(json.loads(self.ccrelay(*arguments, "--json", said=BODY.encode())[1] or "{}"), TOLD)
 
     def test_a_relay_that_says_no(self) -> None:
-        """A relay that refuses is not gone around, nor one that is named and away; offline it is not asked."""
+        """A relay that refuses is not gone around, nor one that is named and away; offline none is asked."""
         there = Standin(self)
         there.answers["/admin/explain"] = (401, {"error": {"message": "no"}})
         self.assertEqual(self.ccrelay("m", "--url", there.url)[0], 77)

@@ -341,7 +341,7 @@ class ExplainTests(SynchronousTestCase):
         running = Running(self, {"a": [Says("a")]}, **SEEN)
         for asked, status, words in (
             ({}, 400, "say which request, or which model"),
-            ({"request": {"model": 5}}, 400, "model"),
+            ({"request": {"model": 5}}, 400, "Field required"),
             ({"model": "m", "client": "ann"}, 404, "There is no client 'ann'; there are: none."),
         ):
             answer = self.explain(running, **asked)  # type: ignore[arg-type]
