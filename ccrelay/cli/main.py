@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "reload": ("ccrelay.cli.reload", "let it read its configuration anew"),
     "revert": ("ccrelay.cli.revert", "take back what was changed at run time"),
     "route": ("ccrelay.cli.route", "explain where a request would go"),
+    "doctor": ("ccrelay.cli.doctor", "try what works at each provider, with tiny real requests"),
     "simulate": ("ccrelay.cli.simulate", "run the simulated provider alone"),
     "schema": ("ccrelay.cli.schema", "print the JSON Schema of the configuration, for editors"),
     "version": ("ccrelay.cli.version", "print the version, and what it runs on"),
