@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import TextIO
 
-    from ccrelay.config.model import ProviderSettings, ServerSettings
+    from ccrelay.config.model import ProviderSettings, ServerSettings, Settings
     from ccrelay.config.read import Loaded
 
 _CONFIG: Final = 78  # EX_CONFIG of sysexits.h
@@ -56,6 +56,7 @@ def _report(loaded: Loaded) -> Iterator[str]:
     settings = loaded.settings
     yield f"{loaded.source}: no problems"
     yield from _server(settings.server)
+    yield from _operators(settings)
     yield "providers:"
     width = max((len(provider.name) for provider in settings.providers), default=0)
     for provider in settings.providers:
@@ -75,6 +76,16 @@ def _server(server: ServerSettings) -> Iterator[str]:
     ways += [f"client {client.name}" for client in auth.clients]
     ways += [name for name in ("allow_bearer", "allow_subscription") if getattr(auth, name)]
     yield f"clients show: {', '.join(ways) or 'nothing, anybody is let in'}"
+
+
+def _operators(settings: Settings) -> Iterator[str]:
+    metrics, admin = settings.metrics, settings.admin
+    if metrics.enabled:
+        reach = "other machines reach it" if reachable_from_outside(metrics.listen) else "this machine alone"
+        yield f"metrics and status page: {metrics.listen} ({reach})"
+    ways = [name for name in ("token", "socket") if getattr(admin, name) is not None]
+    if ways:
+        yield f"changes at run time: by admin.{' and admin.'.join(ways)}"
 
 
 def _provider(provider: ProviderSettings) -> str:

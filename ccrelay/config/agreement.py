@@ -68,6 +68,12 @@ def notes(settings: Settings) -> Iterator[str]:
     auth = settings.server.auth
     if auth.allow_anonymous and not auth.asks and any(map(reachable_from_outside, settings.server.listen)):
         yield "allow_anonymous: whoever reaches the relay from another machine may use its providers"
+    metrics = settings.metrics
+    if metrics.enabled and reachable_from_outside(metrics.listen):
+        yield (
+            f"metrics.listen: other machines reach {metrics.listen}, and may read there which providers, "
+            "keys (by name), models and clients there are, and what they cost"
+        )
 
 
 def _without_effect(settings: Settings) -> Iterator[str]:

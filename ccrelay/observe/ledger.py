@@ -74,15 +74,21 @@ class Ledger:
     """
 
     def __init__(
-        self, upstreams: Callable[[], Upstreams], wall: Callable[[], float], recent: int = 50
+        self,
+        upstreams: Callable[[], Upstreams],
+        wall: Callable[[], float],
+        listed: Callable[[str, str], bool] = lambda _provider, _model: False,
+        recent: int = 50,
     ) -> None:
         """
         @param upstreams: returns the providers in use.
         @param wall: returns seconds since the epoch.
+        @param listed: returns whether a provider of that name has said that it has a model.
         @param recent: so many requests are remembered.
         """
         self._upstreams = upstreams
         self._wall = wall
+        self._listed = listed
         self.models = BoundedNames()
         self._flags = BoundedNames()
         self.totals = Sums()
@@ -138,7 +144,7 @@ class Ledger:
             del self.waits_of[name]
 
     def _model(self, request: RequestEnded) -> str:
-        """Return the label of what was asked for: known is what was answered, or what an operator named."""
+        """Return the label of what was asked for: known is what was answered, configured or listed."""
         last = request.attempts[request.answered] if request.attempts else None
         name = last.model if last else request.model
         if not name:
@@ -146,9 +152,10 @@ class Ledger:
         if request.status in _SUCCESS:
             return self.models.known(name)
         upstream = self._upstreams().get(last.provider) if last else None
-        if upstream is not None and upstream.backend.offers(name):
-            return self.models.known(name)
-        return self.models.named(name)
+        if upstream is None:
+            return self.models.named(name)
+        known = upstream.backend.offers(name) or self._listed(upstream.name, name)
+        return self.models.known(name) if known else self.models.named(name)
 
     def _add(
         self, request: RequestEnded, provider: str, model: str, cost: float | None, *, priced: bool

@@ -93,7 +93,11 @@ class OperationsService(Rooms):
         super().__init__()
         self._reactor = reactor
         self._wall = wall
-        self.ledger = Ledger(lambda: relay.upstreams, wall)
+
+        def listed(provider: str, model: str) -> bool:
+            return door.serving.models.lists(provider, model)  # of the configuration in use by then
+
+        self.ledger = Ledger(lambda: relay.upstreams, wall, listed)
         nothing = Picture(relay.upstreams, (), "", wall())
         self.view = View(nothing, in_flight, wall(), Counter(), Counter())
         status, exposition = Status(self.view, self.ledger, wall), Exposition(self.view, self.ledger, wall)

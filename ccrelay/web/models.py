@@ -56,6 +56,15 @@ class ModelList:
         kept = {} if old is None else old.kept
         self.kept = {u: told for u, told in kept.items() if u in upstreams.listed}
 
+    def lists(self, provider: str, model: str) -> bool:
+        """Return whether a provider, when it was last asked, has listed a model; nobody is asked now."""
+        return any(
+            one.id == model
+            for upstream, (_, models) in self.kept.items()
+            if upstream.name == provider
+            for one in models
+        )
+
     async def for_client(self, client: Client) -> tuple[Model, ...]:
         """Return every model that a client may ask for; each id once, in the order of the providers."""
         allowed = [u for u in self._upstreams.listed if client.may_use(u.name)]

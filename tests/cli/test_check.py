@@ -14,6 +14,8 @@ server:
     api_key: sk-test-of-the-relay
     clients: [{name: ci, key: sk-test-of-a-client}]
 state: {interval_ms: 200}
+metrics: {listen: '127.0.0.1:9200'}
+admin: {token: sk-test-of-operators, socket: /run/x.sock}
 cache: {mode: single}
 providers:
 - name: main
@@ -75,12 +77,14 @@ class CheckTests(SynchronousTestCase):
                 "listen: 127.0.0.1:8787 (this machine alone)",
                 "listen: :8788 (other machines reach it)",
                 "clients show: api_key, client ci",
+                "metrics and status page: 127.0.0.1:9200 (this machine alone)",
+                "changes at run time: by admin.token and admin.socket",
                 "providers:",
                 "  main   anthropic, keys first, …ghij, priority 2",
                 "  own    anthropic, passthrough, priority 1",
                 "  local  ollama, http://127.0.0.1:11434, priority 1",
                 "  later  bedrock, disabled",
-                f"note: {self.path}:8: cache: accepted, and without effect: nothing is cached",
+                f"note: {self.path}:10: cache: accepted, and without effect: nothing is cached",
                 "not in effect in this version: state",
             ],
         )

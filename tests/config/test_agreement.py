@@ -36,6 +36,12 @@ class ReferenceTests(SynchronousTestCase):
             ],
         )
 
+    def test_metrics_for_all(self) -> None:
+        """Metrics that other machines may read are noted with what stands there."""
+        (note,) = loaded(f"metrics: {{listen: ':9100'}}\n{SIMULATOR}").notes
+        self.assertIn("metrics.listen: other machines reach :9100, and may read there which providers", note)
+        self.assertEqual(loaded(f"metrics: {{listen: ':9100', enabled: false}}\n{SIMULATOR}").notes, ())
+
     def test_metrics_path(self) -> None:
         """Metrics are not where the operators' listener has something else."""
         for path in ("/", "/status", "/status/events", "/health", "/ready", "/page/x", "/admin/reload"):

@@ -10,7 +10,7 @@ from tests.matrix.cell import Cell, secret
 from tests.matrix.fault import Blame, Hold
 from tests.matrix.remains import breakers, keys, place
 from tests.matrix.series import MOST, End, Series, Step
-from tests.network import sse
+from tests.network import GRACE, sse
 from tests.stack import HEADERS
 
 _CLIENTS_KEY: Final = dict(HEADERS)["x-api-key"]
@@ -65,7 +65,7 @@ def waits(test: Any, cell: Cell, series: Series) -> None:
             low, high = _BRIEFLY if elsewhere and tried[met.provider] == 1 else _PATIENTLY
             test.assertTrue(low <= gap <= high, gap)
         elif effect.wait is None:
-            test.assertTrue(0.25 <= gap <= 5.0, gap)
+            test.assertTrue(0.25 <= gap <= 5.0 + GRACE, gap)
         else:
             last = max(m.at for m in cell.met if m.at < met.at and m.key == met.key)
             test.assertGreaterEqual(met.at - last, effect.wait - effect.slack)

@@ -3,7 +3,7 @@
 import errno
 import json
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ from ccrelay.config.read import Loaded
 from ccrelay.observe.log import FIELDS, json_line
 from ccrelay.service.root import Ccrelay
 from ccrelay.simulator.app import Simulator
-from ccrelay.simulator.script import Script
 from tests.network import Answer, Network, Peer, http_request, parse, sse
-from tests.stack import HEADERS, KEY, WALL, body
+from tests.stack import HEADERS, KEY, WALL, body, scripted
 
 ANY = "0.0.0.0"  # noqa: S104  nothing listens for real
 USUAL = "127.0.0.1:8787"
@@ -109,6 +108,7 @@ class Running:
         elsewhere: Callable[..., Deferred[Any]] = maybeDeferred,
         files: tuple[Path, ...] = (),
         early: Callable[[], object] = lambda: None,
+        taken: Collection[int] = (),
         **sections: Any,
     ) -> None:
         """
@@ -117,9 +117,11 @@ class Running:
         @param elsewhere: see L{Reloader}.
         @param files: that the configuration says to be read from.
         @param early: called before the relay starts.
+        @param taken: the ports that something else has.
         """
         self.test = test
         self.machine = Machine()
+        self.machine.taken.update(taken)
         self.network = self.machine.network
         self.log = Path(test.mktemp())
         self.broken: Exception | None = None
@@ -156,7 +158,7 @@ class Running:
         """Let there be a provider; it is used from the next reload on."""
         own = {"name": name, "type": "anthropic", "base_url": f"http://{name}", "keys": [{"key": KEY}]}
         self.providers[name] = own | fields
-        made = acts if isinstance(acts, Simulator) else Simulator(self.machine, script=Script(acts))
+        made = acts if isinstance(acts, Simulator) else Simulator(self.machine, script=scripted(acts))
         self.simulators[name] = made
         self.network.listen(name, made.site)
 

@@ -1,18 +1,24 @@
 """The listener for operators: what it shows of a running relay, and that it may be missing."""
 
+import io
 import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from ccrelay.config.model import Settings
+from ccrelay.config.read import Loaded
 from ccrelay.errors import ConfigError
 from ccrelay.observe.metrics import METRICS, NAMES
 from ccrelay.observe.status import VERSION
-from ccrelay.simulator.acts import Refuses, Says
+from ccrelay.service.root import Ccrelay
+from ccrelay.simulator.acts import Refuses, Says, Sends
+from ccrelay.simulator.script import Script
 from tests.network import http_request
 from tests.service.machine import OPERATORS, TOKEN, USUAL, Running
 from tests.stack import HEADERS, body
@@ -46,6 +52,20 @@ class ListenerTests(SynchronousTestCase):
         (line,) = running.said("not reloaded")
         self.assertIn(f"cannot listen on {OPERATORS}", line)
         self.assertEqual(running.doors, [USUAL])
+
+    def test_taken_at_the_start(self) -> None:
+        """At the start a default that is taken is a warning; an address that was written ends it."""
+        running = Running(self, {"a": [Says("x")]}, taken={9100}, **SEEN)
+        self.assertEqual((running.doors, len(running.said("cannot listen"))), ([USUAL], 1))
+        self.assertEqual(running.ask().status, 200)
+        err = io.StringIO()
+        written = {"metrics": {"listen": OPERATORS}, "providers": [{"name": "a", "type": "simulator"}]}
+        with mock.patch("sys.__stderr__", err):
+            relay = Ccrelay(Loaded(Settings.model_validate(written), (), "a file"), running.machine)
+            end = self.assertRaises(SystemExit, relay.privilegedStartService)
+        self.assertEqual(end.code, 69)
+        self.assertIn(f"ccrelay: cannot listen on {OPERATORS}: Address already in use. ", err.getvalue())
+        self.assertIn("set metrics.listen to another address", err.getvalue())
 
     def test_switched_off_and_on(self) -> None:
         """It comes and goes with a reload; clients do not notice."""
@@ -217,6 +237,15 @@ class MetricsTests(SynchronousTestCase):
             running.ask(body(model=model))
         models = set(re.findall('model="([^"]*)"', " ".join(running.metrics("ccrelay_requests_total"))))
         self.assertEqual(models, {"their-named", "their-pattern", "other"})
+
+    def test_listed_models(self) -> None:
+        """A model that a provider has listed is known before it was ever answered."""
+        listed = Sends(b'{"data":[{"id":"claude-listed"}]}', "application/json")
+        script = Script([Refuses(500)], {"*/v1/models": [listed]})
+        running = Running(self, {"a": script}, **SEEN, **ONE_PLACE)
+        running.get("/v1/models")
+        running.ask(body(model="claude-listed"))
+        self.assertIn('model="claude-listed"', "".join(running.metrics("ccrelay_requests_total")))
 
     def test_state(self) -> None:
         """What the relay is in is read when somebody asks: circuits, keys, limits, what is in flight."""
