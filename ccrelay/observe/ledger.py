@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +23,7 @@ _MESSAGES: Final = "/v1/messages"
 _SUCCESS: Final = range(200, 300)
 _FAILURE: Final = 400
 _SESSIONS: Final = 1000
+_LONGEST: Final = 256
 _SHOWN: Final = 60
 _CODES: Final = {2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
 
@@ -120,6 +122,9 @@ class Ledger:
         """Count a request; the quiet ones are not worth it."""
         if request.quiet:
             return
+        if len(request.session) > _LONGEST or len(request.path) > _LONGEST:
+            # What clients send may be as long as a head is; it is kept for long.
+            request = replace(request, session=request.session[:_LONGEST], path=request.path[:_LONGEST])
         attempts = request.attempts
         last = attempts[request.answered] if attempts else None
         provider = last.provider if last else NONE

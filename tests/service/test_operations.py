@@ -339,6 +339,20 @@ class StatusTests(SynchronousTestCase):
         self.assertNotIn("Hello", json.dumps(status))
         self.assertNotIn("0123456789abcdef", json.dumps(status))
 
+    def test_long_names(self) -> None:
+        """Of what clients name at length the beginning is kept; of very many sessions the latest are."""
+        running = Running(self, {"a": [Says("x")]}, **SEEN)
+        running.ask(headers=[*HEADERS, ("x-claude-code-session-id", "s" * 5000)])
+        running.get("/v1/files/" + "f" * 5000)
+        self.assertEqual([len(one["session"]) for one in running.status["recent"]], [0, 256])
+        self.assertEqual([len(one["path"]) for one in running.status["recent"]], [256, 12])
+        ledger = running.relay._operations.ledger
+        ended = ledger.recent[0].request
+        for number in range(1500):
+            ledger.request_ended(replace(ended, session=f"s{number}"))
+        self.assertEqual(len(ledger.sessions), 1000)
+        self.assertEqual(running.status["sessions"][0]["name"], "s1499")
+
     def test_newest_first_and_not_endless(self) -> None:
         """The newest request stands first, and fifty are remembered."""
         running = Running(self, {"a": [Says("x")]}, **SEEN)
