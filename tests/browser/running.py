@@ -32,8 +32,8 @@ class Scene:
         self._provider, self._clients, operators = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{operators}"
         keys = [
-            {"key": "sk-test-of-the-far-1111", "name": "main", "rpm_limit": 10, "itpm_limit": 50_000},
-            {"key": "sk-test-of-the-far-2222", "name": "spare", "rpm_limit": 10},
+            {"key": "sk-test-of-the-far-1111", "name": "main", "rpm_limit": 500, "itpm_limit": 50_000},
+            {"key": "sk-test-of-the-far-2222", "name": "spare", "rpm_limit": 500},
         ]
         there = f"http://127.0.0.1:{self._provider}"
         far = {"name": "far", "type": "anthropic", "base_url": there, "priority": 2}
@@ -42,7 +42,7 @@ class Scene:
             "metrics": {"listen": f"127.0.0.1:{operators}"},
             "admin": {"token": TOKEN},
             "health": {
-                "health_check": {"interval_ms": 200, "timeout_ms": 500, "unhealthy_after": 1},
+                "health_check": {"interval_ms": 200, "timeout_ms": 2000, "unhealthy_after": 1},
                 "circuit_breaker": {"open_duration_ms": 500},
             },
             "providers": [far | {"keys": keys}, {"name": "near", "type": "simulator", "pace_ms": 1}],

@@ -152,9 +152,8 @@ class PageTests(SynchronousTestCase):
             self.scene.ask("claude-opus-4-5")
             self.wait(lambda: "near / -" in self.text("#recent-rows tr"), "the other one has answered")
         self.wait(lambda: self.standing("far") != "circuit open", "it is tried again")
-        for _ in range(4):
-            self.scene.ask()
-        self.wait(lambda: self.standing("far") == "ready", "it is back")
+        # Requests close a circuit, probes do not; a machine under load may fail a probe in between.
+        self.wait(lambda: self.scene.ask() and self.standing("far") == "ready", "it is back")
 
     def test_the_relay_is_away(self) -> None:
         """When no news comes the page says so, and goes on when it comes again."""

@@ -36,7 +36,7 @@ class Scene:
             "server": {"listen": f"127.0.0.1:{self._clients}", "drain_ms": 100},
             "metrics": {"listen": f"127.0.0.1:{self._operators}"},
             "health": {
-                "health_check": {"interval_ms": 200, "timeout_ms": 500, "unhealthy_after": 1},
+                "health_check": {"interval_ms": 200, "timeout_ms": 2000, "unhealthy_after": 1},
                 "circuit_breaker": {"open_duration_ms": 300, "half_open_probes": 1},
             },
             "providers": [
