@@ -9,6 +9,8 @@ OTHER: Final = "other"
 NONE: Final = "-"
 """What stands where there is no name."""
 MOST: Final = 100
+LONGEST: Final = 256
+"""Characters of a name that may be a label."""
 
 
 class BoundedNames:
@@ -29,7 +31,7 @@ class BoundedNames:
             return name
         if not name:
             return NONE
-        if len(self._names) >= self._most:
+        if len(self._names) >= self._most or len(name) > LONGEST:
             return OTHER
         self._names.add(name)
         return name
