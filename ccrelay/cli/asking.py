@@ -188,6 +188,7 @@ def relay_of(options: argparse.Namespace, environ: Mapping[str, str], home: Path
 
 def _configured(settings: Settings, token: str | None) -> Relay:
     path, secret = settings.admin.socket, settings.admin.token
+    path = None if path is None else os.path.expanduser(path)  # noqa: PTH111
     token = token or (secret.reveal() if secret is not None else None)
     if path is not None and (os.access(path, os.R_OK | os.W_OK) or not settings.metrics.enabled):
         return Relay(path)

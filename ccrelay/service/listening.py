@@ -62,8 +62,10 @@ def socket_at(path: str) -> str:
     Return the description of a unix socket that nobody but its owner and root can open.
 
     One that a process left behind that is no more is put away.
+
+    @param path: C{~} is the home directory.
     """
-    return f"unix:{quoteStringArgument(path)}:mode=600:lockfile=1"
+    return f"unix:{quoteStringArgument(os.path.expanduser(path))}:mode=600:lockfile=1"  # noqa: PTH111
 
 
 def shown(port: IListeningPort) -> str:

@@ -1,11 +1,14 @@
 """The addresses to listen on: how each way to write one is understood, and how it is shown."""
 
+import os
+from pathlib import Path
+
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.service.listening import endpoint, shown
+from ccrelay.service.listening import endpoint, ours_alone, shown, socket_at
 
 
 class _Port:
@@ -62,6 +65,24 @@ class EndpointTests(SynchronousTestCase):
         servers = [(path, mode) for path, _, _, mode, _ in self.reactor.unixServers]
         self.assertEqual(servers, [("/run/ccrelay.sock", 0o660), ("/run/other.sock", 0o660)])
         self.assertEqual(self.reactor.tcpServers, [])
+
+    def test_the_operators_socket(self) -> None:
+        """A socket for operators is their own from the start; one that was left behind is put away."""
+        home = os.path.expanduser("~")  # noqa: PTH111
+        for path, there in (("/run/a:b.sock", "/run/a:b.sock"), ("~/x.sock", f"{home}/x.sock")):
+            self.listen(socket_at(path))
+            address, _, _, mode, wants_pid = self.reactor.unixServers[-1]
+            self.assertEqual((address, mode, wants_pid), (there, 0o600, True))
+
+    def test_made_for_nobody_else(self) -> None:
+        """What is made meanwhile nobody else can open; afterwards things are as they were."""
+        before = os.umask(0o022)
+        self.addCleanup(os.umask, before)
+        made = Path(self.mktemp())
+        with ours_alone():
+            made.touch()
+        self.assertEqual(made.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(os.umask(0o022), 0o022)
 
     def test_no_address(self) -> None:
         """What is none is refused, and never listened on somewhere else."""
