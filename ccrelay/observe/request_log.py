@@ -101,5 +101,7 @@ def _ms(seconds: float | None) -> float | None:
 
 def _clipped(text: str) -> str:
     """Return text from outside without what would break a line, and not endless."""
+    if len(text) <= _LONGEST and text.isprintable():  # nearly always
+        return text
     safe = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:_LONGEST])
     return safe if len(text) <= _LONGEST else safe + "…"

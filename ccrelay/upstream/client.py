@@ -12,6 +12,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ccrelay.errors import FirstByteTimeout, NoneFree, UpstreamError
+from ccrelay.upstream.address import known
 from ccrelay.upstream.body import COMPLAINT_LIMIT, Collected, RequestBody, ResponseBody
 from ccrelay.upstream.failures import broken_body, ended_by_us, upstream_error
 from ccrelay.wire.http import ResponseHead
@@ -146,6 +147,9 @@ class UpstreamClient:
             msg = f"all {self.limit} connections are in use and none came free within {seconds:g} s"
             raise NoneFree(msg)
 
+        if self._slots.tokens:
+            await self._slots.acquire()  # at once, so nothing has to watch over it
+            return
         await self._slots.acquire().addTimeout(self._patience, self._clock, too_long)
 
     async def _exchange(
@@ -164,7 +168,7 @@ class UpstreamClient:
         try:
             return await self._treq.request(
                 request.method,
-                request.url,
+                known(request.url),
                 headers=headers,
                 data=body,
                 allow_redirects=False,
