@@ -33,7 +33,12 @@ def known(url: str) -> URL:
 
     @raise ValueError: if it is none.
     """
-    uri = URL.from_text(url).to_uri()
+    parsed = URL.from_text(url)
+    if ":" in parsed.host:
+        # An IPv6 address is no name, though hyperlink takes it for one here, and refuses it.
+        uri = parsed.replace(host="address").to_uri().replace(host=parsed.host)
+    else:
+        uri = parsed.to_uri()
     made = _Known.from_text(uri.to_text())
     setattr(made, "_written", uri.to_text())  # noqa: B010  hyperlink's constructor is not ours to change
     return made
