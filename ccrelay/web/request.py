@@ -9,6 +9,7 @@ from twisted.web.server import Request
 
 from ccrelay.relay.events import CLIENT_LEFT
 from ccrelay.web.incoming import IncomingBody
+from ccrelay.web.sending import send_now
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -83,6 +84,19 @@ class RelayRequest(Request):
     def gone(self) -> bool:
         """Whether the client has left."""
         return bool(self._disconnected)
+
+    def write(self, data: bytes) -> None:
+        """
+        Write bytes of the answer; those of a stream that has begun go at once.
+
+        Twisted would ask the same questions for each event, and write a
+        chunk in four pieces: 10 % of what relaying an event costs.
+        """
+        if not data or not (self.chunked and self.startedWriting) or self.finished or self._disconnected:
+            super().write(data)
+            return
+        self.sentLength += len(data)
+        send_now(self.channel.transport, b"%x\r\n%b\r\n" % (len(data), data))
 
     def finish(self) -> None:
         """The last byte of the answer was written."""

@@ -1,0 +1,29 @@
+"""Bytes to a client at once, where nothing waits to go before them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.tcp import Connection
+
+
+def send_now(transport: Any, data: bytes) -> None:  # noqa: ANN401  whatever a channel has
+    """
+    Send bytes in this turn of the reactor, and leave to the transport what the socket does not take.
+
+    A transport keeps what is written for the reactor's next turn: it asks
+    epoll to be told when it can write, is told at once, writes, and asks
+    epoll not to tell any more.  For one event of a stream that is a third of
+    what relaying it costs.
+    """
+    # _tempDataBuffer: what was written in this turn; Twisted has no public name for it.
+    idle = isinstance(transport, Connection) and not (
+        transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting  # noqa: SLF001
+    )
+    if idle and transport.connected:
+        sent = transport.writeSomeData(data)
+        if isinstance(sent, int):  # else the connection is lost, as the transport will find out itself
+            if sent == len(data):
+                return
+            data = data[sent:]
+    transport.write(data)
