@@ -15,6 +15,7 @@ The ladder (a room may import only from rooms below it; a test says so)::
     observe       sinks: log, recent requests.  They watch; nobody asks them
     relay         the work: one request answered (attempts, streaming, backpressure)
     upstream      treq, its IAgent, connections, timeouts
+    http1         HTTP/1.1 on llhttp: a channel and a request for the door, an agent for treq
     credentials   what an upstream request is authorized with; threads to fetch it in
     - - - - - - - below this line: no reactor, clock, thread, socket or randomness
                   but what is passed in

@@ -13,3 +13,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ccrelay")
+
+HTTP = os.environ.get("CCRELAY_TEST_HTTP", "llhttp")
+"""What speaks HTTP/1.1 in the relays under test: the rules are the same over `twisted`."""

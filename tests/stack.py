@@ -19,6 +19,7 @@ from ccrelay.service.assembly import serving_of, site_of, upstreams_of
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
 from ccrelay.web.door import Door
+from tests import HTTP
 from tests.credentials.hands import at_once
 from tests.network import Answer, Network, Peer, http_request, parse, sse
 
@@ -106,6 +107,7 @@ class Stack:
             made = acts if isinstance(acts, Simulator) else Simulator(self.clock, script=scripted(acts))
             self.simulators[name] = made
             self.network.listen(name, made.site)
+        given["server"] = {"http": HTTP, **given.get("server", {})}
         self.settings = Settings.model_validate(given | {"providers": listed})
         self.upstreams = upstreams_of(
             self.settings, self.clock, lambda _provider: self.network, chance, in_thread=in_thread

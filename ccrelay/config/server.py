@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from ccrelay.config.fields import (
@@ -86,5 +88,9 @@ class ServerSettings(Section):
     )
     drain_ms: MillisecondsOrNever = Field(
         default=30_000, description="How long requests may go on when the relay is told to stop."
+    )
+    http: Literal["llhttp", "twisted"] = Field(
+        default="llhttp",
+        description="What speaks HTTP/1.1: llhttp, the faster, or twisted's own; read at start.",
     )
     workers: Workers = Field(default=1, description="How many processes serve; auto, one for each processor.")

@@ -15,8 +15,7 @@ from ccrelay.relay.resource import ResourceRelay
 from ccrelay.relay.upstreams import Limits, Upstream, Upstreams
 from ccrelay.service.clouds import credential_of, dialect_of, fetched_as_before
 from ccrelay.service.routing import backend_of, routing_of
-from ccrelay.upstream.agent import Connections, agent_over
-from ccrelay.upstream.client import UpstreamClient
+from ccrelay.upstream.agent import client_over
 from ccrelay.web.client_auth import ClientAuth, KnownClient
 from ccrelay.web.door import Door, Serving
 from ccrelay.web.gate import Gate
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from ccrelay.credentials.threads import InThread
     from ccrelay.policy.breaker import Breaker
     from ccrelay.relay.events import IObserver
+    from ccrelay.upstream.client import UpstreamClient
 
 
 _RANDOM: Final = Random()  # noqa: S311  jitter and shares, nothing secret
@@ -93,7 +93,7 @@ def upstreams_of(
     unchanged: set[str] = set()
     for provider in enabled:
         passthrough = provider.name in passing
-        made_from = _MadeFrom(provider, whole, passthrough)
+        made_from = _MadeFrom(provider, whole, passthrough, settings.server.http)
         before = old.get(provider.name) if old is not None else None
         if before is not None and before.made_from == made_from:
             listed.append(before)
@@ -116,11 +116,13 @@ class _MadeFrom(NamedTuple):
     What a provider was made of.
 
     @ivar whole: seconds for an answer that is not streamed.
+    @ivar http: what speaks HTTP with it.
     """
 
     provider: ProviderSettings
     whole: float
     passthrough: bool
+    http: str
 
 
 _PLACE: Final = ("type", "base_url", "aws_region", "gcp_region", "gcp_project_id", "azure_resource_name")
@@ -152,7 +154,7 @@ def _upstream(
     whole, passthrough = made_from.whole, made_from.passthrough
     same_place = _same(_PLACE, before, provider)
     kind = dialect_of(provider)
-    client = _client(provider, clock, endpoints, before)
+    client = _client(made_from, clock, endpoints, before)
     health = kind.probe()
     if provider.health_path is not None:
         health = UpstreamRequest("GET", kind.base_url + provider.health_path, health.headers)
@@ -188,18 +190,17 @@ def _fetched(
 
 
 def _client(
-    provider: ProviderSettings,
+    made_from: _MadeFrom,
     clock: Any,  # noqa: ANN401
     endpoints: Callable[[ProviderSettings], IAgentEndpointFactory],
     before: Upstream | None,
 ) -> UpstreamClient:
     """Return the way to a provider; who is reached as before keeps its connections."""
+    provider = made_from.provider
     if before is not None and _same(_CONNECTING, before, provider):
         return before.client
     patience = provider.connect_timeout_ms / 1000
-    pool = Connections(clock, provider.max_connections, patience)
-    agent = agent_over(clock, endpoints(provider), pool)
-    return UpstreamClient(clock, agent, pool, provider.max_connections, patience)
+    return client_over(made_from.http, clock, endpoints(provider), provider.max_connections, patience)
 
 
 def auth_of(settings: Settings, old: ClientAuth | None = None) -> ClientAuth:
@@ -257,4 +258,6 @@ def site_of(
     observers: Sequence[IObserver],
 ) -> RelaySite:
     """Return the site that clients connect to."""
-    return RelaySite(door.app.resource(), gate_of(settings), clock, new_request_id, observers)
+    return RelaySite(
+        door.app.resource(), gate_of(settings), clock, new_request_id, observers, settings.server.http
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.error import TimeoutError as ConnectTimeout
@@ -11,11 +14,17 @@ from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import connectionDone
 from twisted.web._newclient import HTTP11ClientProtocol, RequestNotSent, RequestTransmissionFailed
 from twisted.web.client import URI, Agent, HTTPConnectionPool, ResponseNeverReceived
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory
 from zope.interface import implementer
 
+from ccrelay.http1.agent import Agent as LeanAgent
+from ccrelay.http1.pool import Pool
+from ccrelay.upstream.address import known
 from ccrelay.upstream.body import RequestBody
+from ccrelay.upstream.client import UpstreamClient
 from ccrelay.upstream.connecting import NamedHost
+from ccrelay.upstream.lean import LeanClient
 from ccrelay.upstream.proxy import ThroughProxy
 
 if TYPE_CHECKING:
@@ -23,9 +32,10 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
     from twisted.python.failure import Failure
-    from twisted.web.http_headers import Headers
     from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS, IResponse
 
+    from ccrelay.upstream.client import IPool, ITreq
+    from ccrelay.wire.http import Pairs
     from ccrelay.wire.proxy import Proxy
 
 KEPT_S: Final = 50.0
@@ -210,6 +220,39 @@ class Endpoints:
         return ThroughProxy(self._reactor, to_proxy, proxy, host, port, self._timeout)
 
 
+class PlainClient(HTTPClient):
+    """A treq client that keeps no cookie and asks for plain bytes."""
+
+    def __init__(self, clock: IReactorTime, agent: IAgent) -> None:
+        super().__init__(_Identity(agent), cookiejar=no_cookies())
+        self._clock = clock
+
+    def send(self, method: str, url: str, fields: Pairs, body: IBodyProducer | None) -> Deferred[IResponse]:
+        """
+        Send a request, unbuffered and without redirects.
+
+        @param fields: names in lower case.
+        """
+        headers = Headers()
+        for name, value in fields:
+            headers.addRawHeader(name, value)
+        sending: Any = self.request(
+            method,
+            known(url),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=self._clock,  # type: ignore[arg-type]
+        )
+        return cast("Deferred[IResponse]", sending)
+
+
+def no_cookies() -> IndexableCookieJar:
+    """Return a jar that takes none: what a provider sets is not for the next client."""
+    return IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+
+
 @implementer(IAgent)
 class _Identity:
     """Asks for plain bytes: compression would hold a stream's events back."""
@@ -229,6 +272,28 @@ class _Identity:
         return self._agent.request(method, uri, headers, bodyProducer)
 
 
-def agent_over(clock: IReactorTime, endpoints: IAgentEndpointFactory, pool: Connections) -> IAgent:
-    """Return the agent that sends requests over C{pool} to where C{endpoints} says."""
-    return _Identity(Agent.usingEndpointFactory(clock, endpoints, pool))
+def client_over(
+    http: str,
+    clock: IReactorTime,
+    endpoints: IAgentEndpointFactory,
+    limit: int,
+    connect_timeout: float,
+    patience: float | None = None,
+) -> UpstreamClient:
+    """
+    Return the way to where C{endpoints} says.
+
+    @param http: what speaks HTTP, C{llhttp} or C{twisted}.
+    @param limit: requests at once.
+    @param connect_timeout: seconds.
+    @param patience: seconds that a request waits for its turn when there are more; None for as many.
+    """
+    treq: ITreq
+    pool: IPool
+    if http == "llhttp":
+        pool = Pool(clock, connect_timeout, KEPT_S)
+        treq = LeanClient(LeanAgent(endpoints, pool), cookiejar=no_cookies())
+    else:
+        pool = Connections(clock, limit, connect_timeout)
+        treq = PlainClient(clock, Agent.usingEndpointFactory(clock, endpoints, pool))
+    return UpstreamClient(clock, treq, pool, limit, connect_timeout if patience is None else patience)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
-from treq.client import HTTPClient
-from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
-from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ccrelay.errors import FirstByteTimeout, NoneFree, UpstreamError
-from ccrelay.upstream.address import known
+from ccrelay.http1.response import Response
 from ccrelay.upstream.body import COMPLAINT_LIMIT, Collected, RequestBody, ResponseBody
 from ccrelay.upstream.failures import broken_body, ended_by_us, upstream_error
 from ccrelay.wire.http import ResponseHead
@@ -21,11 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
-    from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+    from twisted.web.iweb import IBodyProducer, IResponse
 
-    from ccrelay.upstream.agent import Connections
     from ccrelay.upstream.body import IReceiver
-    from ccrelay.wire.http import UpstreamRequest
+    from ccrelay.wire.http import Pairs, UpstreamRequest
 
 _CLOSING_S: Final = 2.0
 LONGEST_MESSAGE: Final = 64 * 1024 * 1024
@@ -47,15 +42,7 @@ class UpstreamResponse:
         self._response = response
         self._release = release
         length = None if response.length is UNKNOWN_LENGTH else response.length
-        self.head = ResponseHead(
-            response.code,
-            tuple(
-                (name.lower(), value)
-                for name, values in response.headers.getAllRawHeaders()
-                for value in values
-            ),
-            length,
-        )
+        self.head = ResponseHead(response.code, _fields(response), length)
 
     def deliver(self, receiver: IReceiver) -> ResponseBody:
         """Hand the body to C{receiver} as it comes; return what pauses and stops it."""
@@ -85,6 +72,30 @@ class UpstreamResponse:
         return collected.result
 
 
+def _fields(response: IResponse) -> Pairs:
+    if isinstance(response, Response):
+        return response.fields
+    listed = response.headers.getAllRawHeaders()
+    return tuple((name.lower(), value) for name, values in listed for value in values)
+
+
+class ITreq(Protocol):
+    """A treq client as it is used here."""
+
+    def send(self, method: str, url: str, fields: Pairs, body: IBodyProducer | None) -> Deferred[IResponse]:
+        """Send a request; its answer is neither kept nor followed elsewhere."""
+
+
+class IPool(Protocol):
+    """The connections that a treq client keeps."""
+
+    def retire(self) -> None:
+        """Close what is idle, and keep nothing from now on."""
+
+    def closeCachedConnections(self) -> Deferred[None]:
+        """Close what is idle; the Deferred fires when it is."""
+
+
 class UpstreamClient:
     """
     The way to one provider.
@@ -93,16 +104,13 @@ class UpstreamClient:
     is used: it keeps no body, no cookie, and follows no redirect.
     """
 
-    def __init__(
-        self, clock: IReactorTime, agent: IAgent, pool: Connections, limit: int, patience: float
-    ) -> None:
+    def __init__(self, clock: IReactorTime, treq: ITreq, pool: IPool, limit: int, patience: float) -> None:
         """
         @param limit: requests at once.
         @param patience: seconds a request waits for its turn when there are more.
         """
-        no_cookies = IndexableCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
         self._clock = clock
-        self._treq = HTTPClient(agent, cookiejar=no_cookies)
+        self._treq = treq
         self._pool = pool
         self.limit = limit
         self._patience = patience
@@ -155,9 +163,6 @@ class UpstreamClient:
     async def _exchange(
         self, request: UpstreamRequest, within: float, body: IBodyProducer | None
     ) -> IResponse:
-        headers = Headers()
-        for name, value in request.headers:
-            headers.addRawHeader(name, value)
         if body is None and request.body is not None:
             body = RequestBody(request.body)
 
@@ -166,15 +171,8 @@ class UpstreamClient:
             raise FirstByteTimeout(msg)
 
         try:
-            return await self._treq.request(
-                request.method,
-                known(request.url),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                unbuffered=True,
-                reactor=self._clock,  # type: ignore[arg-type]
-            ).addTimeout(within, self._clock, too_late)
+            sending = self._treq.send(request.method, request.url, request.headers, body)
+            return await sending.addTimeout(within, self._clock, too_late)
         except (CancelledError, UpstreamError):
             raise
         except Exception as error:  # noqa: BLE001  everything a transport can raise becomes one of our tree

@@ -1,48 +1,102 @@
-"""One client connection: which of its habits are borne, and how it ends."""
+"""A client's connection over llhttp, and over Twisted's own parser."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.protocol import connectionDone
 from twisted.web.http import HTTPChannel
 
-from ccrelay.errors import Malformed, Stalled
-from ccrelay.web.incoming import too_slow
-from ccrelay.wire.error_json import envelope
+from ccrelay.http1.channel import Channel
+from ccrelay.web.habits import IDLE_S, LONGEST_HEAD, Habits
+from ccrelay.web.request import RelayRequest, TwistedRequest
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
     from twisted.python.failure import Failure
 
-_HEAD_S: Final = 20.0
-"""Seconds for the head of a request to arrive, however its bytes are spread."""
-_LINGER_S: Final = 2.0
-_LINGER_BYTES: Final = 8 * 1024 * 1024
-"""How much more is read and dropped after an early answer, so that the client reads it, not a reset."""
+
+class RelayChannel(Habits, Channel):
+    """HTTP/1.1 from a client, over llhttp."""
+
+    requestFactory = RelayRequest
+    _idle_timer: IDelayedCall | None = None
+    _moved = 0.0
+
+    def connectionMade(self) -> None:
+        """A client has connected."""
+        super().connectionMade()
+        self.site.channels.add(self)
+        self._moved = self.site.clock.seconds()
+        self._idle_timer = self.callLater(IDLE_S, self._watch)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; the time for a head runs from its first one."""
+        self._moved = self.site.clock.seconds()
+        if self.lingering:
+            self.drop(len(data))
+            return
+        super().dataReceived(data)
+        if self._in_head and not self.lingering:
+            self.head_began()
+        elif self._head_timer is not None:
+            self.head_done()
+
+    def malformed(self) -> None:
+        """Answer what is no request, and close."""
+        self.refuse_head()
+
+    def broken(self, request: RelayRequest) -> None:
+        """Let a request answer for its body, which is none."""
+        self.refuse_body(request)
+
+    def requestDone(self, request: Any) -> None:  # noqa: ANN401  ours
+        """Go on to the next request, or drop the rest of the body of one answered early."""
+        self._moved = self.site.clock.seconds()
+        if request.body.over:
+            super().requestDone(request)
+            return
+        self.requests.clear()
+        self._filling = None
+        self._closing = True
+        self.linger()
+        self.transport.resumeProducing()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell the requests, and let go of the timers."""
+        if self._idle_timer is not None and self._idle_timer.active():
+            self._idle_timer.cancel()
+        self.gone()
+        super().connectionLost(reason)
+
+    def _watch(self) -> None:
+        """
+        Look whether the connection is idle.
+
+        One timer that runs out and looks is cheaper than one that is set anew
+        with each request: that is 3 % of a small one.
+        """
+        left = self._moved + IDLE_S - self.site.clock.seconds()
+        served = bool(self.requests) and self.requests[0].body.over
+        if left > 0 or served or self.lingering:
+            self._idle_timer = self.callLater(left if left > 0 else IDLE_S, self._watch)
+        else:
+            self._idle_timer = None
+            self.idle()
 
 
-class RelayChannel(HTTPChannel):
+class TwistedChannel(Habits, HTTPChannel):
     """
-    HTTP/1.1 from a client, where a request is answered from its head on.
+    HTTP/1.1 from a client, over Twisted's parser.
 
     Twisted's own channel hands a request over when its body is complete; here
     its C{headReceived} is called when the head is, so that what must not come
     in is refused before a byte of the body is kept.
     """
 
-    timeOut = 120
-    abortTimeout = 15
-    totalHeadersSize = MAX_LENGTH = 64 * 1024  # lists of betas and conversation headers grow
-
-    site: Any
-    transport: Any
-    requests: list[Any]
-
-    _head_timer: IDelayedCall | None = None
-    _linger_timer: IDelayedCall | None = None
-    _lingering = False
-    _dropped = 0
+    timeOut = int(IDLE_S)
+    totalHeadersSize = MAX_LENGTH = LONGEST_HEAD
+    requestFactory: Any = TwistedRequest
 
     def connectionMade(self) -> None:
         """A client has connected."""
@@ -51,11 +105,11 @@ class RelayChannel(HTTPChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes; the time for a head runs from its first one."""
-        if self._lingering:
-            self._drop(len(data))
+        if self.lingering:
+            self.drop(len(data))
             return
-        if self._head_timer is None and not self.requests:
-            self._head_timer = self.callLater(_HEAD_S, self._slow_head)
+        if not self.requests:
+            self.head_began()
         super().dataReceived(data)
 
     def lineReceived(self, line: bytes) -> None:
@@ -71,14 +125,14 @@ class RelayChannel(HTTPChannel):
 
     def rawDataReceived(self, data: bytes) -> None:
         """Take bytes of a body, or of what follows an early answer."""
-        if self._lingering:
-            self._drop(len(data))
+        if self.lingering:
+            self.drop(len(data))
         else:
             super().rawDataReceived(data)
 
     def allHeadersReceived(self) -> None:
         """Hand a request with a body over; one without is handed over as Twisted does."""
-        self._head_done()
+        self.head_done()
         request = self.requests[-1]
         self.persistent = self.checkPersistence(request, self._version)
         request.gotLength(self.length)
@@ -91,7 +145,7 @@ class RelayChannel(HTTPChannel):
 
     def allContentReceived(self) -> None:
         """Tell a request that its body is complete, unless it was answered in the middle of it."""
-        if not self._lingering:
+        if not self.lingering:
             super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:  # noqa: ANN401  Twisted's Request, ours below
@@ -101,73 +155,27 @@ class RelayChannel(HTTPChannel):
             return
         self.requests.remove(request)
         self.setTimeout(None)
-        self._lingering = True
-        self._linger_timer = self.callLater(_LINGER_S, self._lingered)
+        self.linger()
         self.transport.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell the request, and let go of the timers."""
-        self.site.left(self)
-        self._head_done()
-        timer, self._linger_timer = self._linger_timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
+        self.gone()
         super().connectionLost(reason)
 
     def timeoutConnection(self) -> None:
         """Close a connection that was idle for too long; give up a body that has stopped moving."""
-        body = self.requests[0].body if self.requests else None
-        if body is not None and not body.over:
-            stuck = Stalled(f"it took nothing of the body for {self.timeOut} s")
-            body.broken(stuck if body.paused else too_slow())
-            return
-        self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)
-        self.loseConnection()
-
-    def forceAbortClient(self) -> None:
-        """Cut a connection that did not close when asked to."""
-        self._abortingCall = None
-        self.transport.abortConnection()
-
-    def _slow_head(self) -> None:
-        self._head_timer = None
-        self._refuse(408, b"Request Timeout", "timeout_error", "The request's head arrives too slowly.")
+        self.idle()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        self._refuse(
-            400, b"Bad Request", "invalid_request_error",
-            "This is not a valid HTTP/1.1 request: check its request line, header fields and body framing.",
-        )  # fmt: skip
-
-    def _refuse(self, status: int, reason: bytes, kind: str, message: str) -> None:
-        """Answer what is no request, and close; a request already handed over answers for itself."""
-        self._head_done()
+        self.head_done()
         if self.requests and self.requests[0].exchange is not None:
-            self.requests[0].body.broken(Malformed(message))
+            self.refuse_body(self.requests[0])
             return
-        request_id = self.site.refused(status, message)
-        body = envelope(kind, message, request_id)
-        self.transport.write(
-            b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"x-ccrelay-request-id: %b\r\nrequest-id: %b\r\nconnection: close\r\n\r\n%b"
-            % (status, reason, len(body), request_id.encode(), request_id.encode(), body)
-        )
+        self.refuse_head()
+
+    def linger(self) -> None:
+        """Drop what comes for a while, then close."""
+        super().linger()
         self.requests.clear()
         self.setRawMode()  # nothing that follows is a line of a head
-        self._lingering = True
-        self._linger_timer = self.callLater(_LINGER_S, self._lingered)
-
-    def _head_done(self) -> None:
-        timer, self._head_timer = self._head_timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
-
-    def _drop(self, size: int) -> None:
-        self._dropped += size
-        if self._dropped > _LINGER_BYTES and self._linger_timer is not None:
-            self._linger_timer.cancel()
-            self._lingered()
-
-    def _lingered(self) -> None:
-        self._linger_timer = None
-        self.loseConnection()

@@ -65,7 +65,9 @@ class IncomingBody:
         self._gathered = Deferred(lambda _: self._stop_timing())
         result = self._gathered
         self._limit, self._keep = limit, keep
-        if isinstance(self.length, int) and self.length > limit:
+        if self._broken is not None:
+            self._refuse(self._broken)
+        elif self._size > limit or (isinstance(self.length, int) and self.length > limit):
             self._refuse(_too_large(limit))
         elif self.over:
             self._give()

@@ -77,19 +77,21 @@ class ClientResponse:
 
     def _head(self, status: int, headers: Pairs) -> None:
         self.begun = True
-        own = {name for name, _ in headers}
-        dress(self._request, status, headers)
-        fields = self._request.responseHeaders
-        fields.setRawHeaders(b"x-ccrelay-request-id", [self._exchange.id.encode("ascii")])
-        if b"request-id" not in own:
-            fields.setRawHeaders(b"request-id", [self._exchange.id.encode("ascii")])
-        route = self._exchange.route
+        exchange = self._exchange
+        own_id = exchange.id.encode("ascii")
+        fields = [(b"x-ccrelay-request-id", own_id)]
+        if not any(name == b"request-id" for name, _ in headers):
+            fields.append((b"request-id", own_id))
+        route = exchange.route
         if self._debug and route is not None:
-            fields.setRawHeaders(b"x-ccrelay-provider", [route.provider.encode()])
             shown = route.key_name.replace("\N{HORIZONTAL ELLIPSIS}", "...").encode("ascii", "replace")
-            fields.setRawHeaders(b"x-ccrelay-key", [shown])
-            fields.setRawHeaders(b"x-ccrelay-strategy", [self._exchange.strategy.encode()])
-            fields.setRawHeaders(b"x-ccrelay-attempts", [b"%d" % self._exchange.attempt])
+            fields += (
+                (b"x-ccrelay-provider", route.provider.encode()),
+                (b"x-ccrelay-key", shown),
+                (b"x-ccrelay-strategy", exchange.strategy.encode()),
+                (b"x-ccrelay-attempts", b"%d" % exchange.attempt),
+            )
+        dress(self._request, status, (*headers, *fields))
 
 
 def ids(exchange: Exchange) -> Pairs:
@@ -100,10 +102,4 @@ def ids(exchange: Exchange) -> Pairs:
 
 def dress(request: RelayRequest, status: int, headers: Pairs) -> None:
     """Put status and header fields on an answer, and how its connection goes on."""
-    request.setResponseCode(status, _PHRASES.get(status))
-    for name, value in headers:
-        request.responseHeaders.addRawHeader(name, value)
-    if request.body is not None and not request.body.over:
-        request.responseHeaders.setRawHeaders(b"connection", [b"close"])
-    elif request.clientproto == b"HTTP/1.1" and not request.responseHeaders.hasHeader(b"connection"):
-        request.responseHeaders.setRawHeaders(b"connection", [b"keep-alive"])
+    request.dress(status, _PHRASES.get(status), headers)

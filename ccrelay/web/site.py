@@ -11,9 +11,9 @@ from twisted.web.server import Site
 
 from ccrelay.errors import Malformed, RelayError
 from ccrelay.relay.exchange import Exchange
-from ccrelay.web.channel import RelayChannel
+from ccrelay.web.channel import RelayChannel, TwistedChannel
 from ccrelay.web.errors import error_answer
-from ccrelay.web.request import RelayRequest
+from ccrelay.web.habits import IDLE_S
 from ccrelay.web.response import dress, ids
 from ccrelay.wire.http import first
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from ccrelay.relay.events import IObserver
     from ccrelay.web.gate import Gate
+    from ccrelay.web.request import RelayRequest
 
+_PREFLIGHT: Final = b"access-control-request-method"
 _DOTS = frozenset({".", ".."})
 _CORS = (
     (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
@@ -45,7 +47,6 @@ class RelaySite(Site):
     """
 
     noisy = False
-    protocol: Any = RelayChannel
 
     def __init__(
         self,
@@ -54,14 +55,19 @@ class RelaySite(Site):
         clock: IReactorTime,
         new_id: Callable[[], str],
         observers: Sequence[IObserver],
+        http: str = "llhttp",
     ) -> None:
-        """@param new_id: returns a fresh id for a request."""
-        super().__init__(root, requestFactory=RelayRequest, reactor=clock)
-        self.timeOut = RelayChannel.timeOut
+        """
+        @param new_id: returns a fresh id for a request.
+        @param http: what speaks HTTP, C{llhttp} or C{twisted}.
+        """
+        self.protocol: Any = RelayChannel if http == "llhttp" else TwistedChannel
+        super().__init__(root, requestFactory=self.protocol.requestFactory, reactor=clock)
+        self.timeOut = IDLE_S
         self.root = root
         self.gate = gate
         self.clock = clock
-        self.channels: set[RelayChannel] = set()
+        self.channels: set[Any] = set()
         self._closed: Deferred[None] | None = None
         self._new_id = new_id
         self.observers = observers
@@ -89,7 +95,7 @@ class RelaySite(Site):
             channel.loseConnection()
         return closed
 
-    def left(self, channel: RelayChannel) -> None:
+    def left(self, channel: object) -> None:
         """Note that a connection is closed."""
         self.channels.discard(channel)
         if not self.channels and self._closed is not None:
@@ -125,9 +131,7 @@ class RelaySite(Site):
             request.write(error_answer(request, error))
             request.finish()
             return
-        if request.method == b"OPTIONS" and request.requestHeaders.hasHeader(
-            b"access-control-request-method"
-        ):
+        if request.method == b"OPTIONS" and first(request.pairs, _PREFLIGHT) is not None:
             exchange.quiet = True
             dress(request, 204, ids(exchange))
             request.finish()
@@ -151,13 +155,12 @@ class RelaySite(Site):
             request.pairs, http11=request.clientproto == b"HTTP/1.1", local=is_local(request.getHost())
         )
         if origin is not None:
-            fields = request.responseHeaders
-            fields.setRawHeaders(b"access-control-allow-origin", [origin.encode("latin-1")])
-            fields.setRawHeaders(b"vary", [b"Origin"])
-            if first(request.pairs, b"access-control-request-method") is not None:
+            fields = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+            if first(request.pairs, _PREFLIGHT) is not None:
                 wanted = first(request.pairs, b"access-control-request-headers") or b""
-                for name, value in (*_CORS, (b"access-control-allow-headers", wanted)):
-                    fields.setRawHeaders(name, [value])
+                fields += (*_CORS, (b"access-control-allow-headers", wanted))
+            for name, value in fields:
+                request.setHeader(name, value)
 
 
 def is_local(address: IAddress) -> bool:

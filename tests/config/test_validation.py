@@ -83,7 +83,7 @@ class ValidationTests(SynchronousTestCase):
                     "relay.yaml:1: server: found a list; allowed: a mapping with listen, auth, "
                     "allowed_hosts, "
                     "allowed_origins, timeout_ms, ping_interval_ms, max_concurrent, max_body_bytes, "
-                    "drain_ms or workers"
+                    "drain_ms, http or workers"
                 ),
                 (
                     "relay.yaml:2: logging: found a number, or true or false; allowed: a mapping "

@@ -14,9 +14,10 @@ from ccrelay.simulator.acts import Act, Plays
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
 from ccrelay.simulator.steps import Chunk, End, Head
-from ccrelay.upstream.agent import Connections, agent_over
-from ccrelay.upstream.client import UpstreamClient, UpstreamResponse
+from ccrelay.upstream.agent import client_over
+from ccrelay.upstream.client import UpstreamResponse
 from ccrelay.wire.http import UpstreamRequest
+from tests import HTTP
 from tests.network import Network, Transport
 
 CONNECT_S = 10.0
@@ -81,9 +82,7 @@ class Lane:
         self.network = Network(self.clock)
         self.simulator = Simulator(self.clock, script=Script(acts))
         self.network.listen("upstream", self.simulator.site)
-        self.pool = Connections(self.clock, limit, CONNECT_S)
-        agent = agent_over(self.clock, self.network, self.pool)
-        self.client = UpstreamClient(self.clock, agent, self.pool, limit, patience)
+        self.client = client_over(HTTP, self.clock, self.network, limit, CONNECT_S, patience)
         self.sent: list[Deferred[UpstreamResponse]] = []
         test.addCleanup(self._end)
 

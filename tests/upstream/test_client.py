@@ -16,10 +16,11 @@ from ccrelay.errors import Broken, FirstByteTimeout, TooSlow, Unreachable
 from ccrelay.simulator.acts import Plays, Says, Sends
 from ccrelay.simulator.faults import Gzips, Stalls
 from ccrelay.simulator.steps import Chunk, Cut, End, Hang, Head, Raw, Reset, Wait
-from ccrelay.upstream.agent import Connections, agent_over
+from ccrelay.upstream.agent import client_over
 from ccrelay.upstream.body import COMPLAINT_LIMIT
 from ccrelay.upstream.client import UpstreamClient
 from ccrelay.wire.http import UpstreamRequest
+from tests import HTTP
 from tests.network import Network
 from tests.upstream.lane import ASK, CONNECT_S, FIRST_BYTE_S, Lane, Told, answers
 
@@ -448,13 +449,13 @@ class HangingUpTests(SynchronousTestCase):
     def test_closing_is_not_waited_for_without_end(self) -> None:
         """If a kept connection does not close, closing is over after two seconds all the same."""
 
-        class Stubborn(Connections):
+        class Stubborn:
             def closeCachedConnections(self) -> Deferred[None]:
                 return Deferred()
 
         clock = Clock()
-        pool = Stubborn(clock, 1, CONNECT_S)
-        closing = UpstreamClient(clock, agent_over(clock, Network(clock), pool), pool, 1, 1.0).close()
+        client = client_over(HTTP, clock, Network(clock), 1, CONNECT_S)
+        closing = UpstreamClient(clock, client._treq, Stubborn(), 1, 1.0).close()
         clock.advance(1.9)
         self.assertNoResult(closing)
         clock.advance(0.1)

@@ -21,13 +21,14 @@ from ccrelay.simulator.acts import Plays
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
 from ccrelay.simulator.steps import Chunk, End, Head
-from ccrelay.upstream.agent import Connections, Endpoints, agent_over
+from ccrelay.upstream.agent import Endpoints, client_over
 from ccrelay.upstream.client import UpstreamClient, UpstreamResponse
 from ccrelay.upstream.connecting import NamedHost
 from ccrelay.upstream.proxy import ThroughProxy
 from ccrelay.upstream.tls import TrustPolicy
 from ccrelay.wire.http import UpstreamRequest
 from ccrelay.wire.proxy import Proxy
+from tests import HTTP
 from tests.upstream.authority import Authority, written
 from tests.upstream.connect_proxy import OPEN, ConnectProxy
 from tests.upstream.lane import CONNECT_S, FIRST_BYTE_S
@@ -64,9 +65,8 @@ class ThroughProxyTests(TestCase):
         """Return a client that goes through a proxy, and whose slot must be free at the end."""
         policy = TrustPolicy(written(self.folder, self.authority.pem))
         url = url or (proxy.url if proxy else "")
-        pool = Connections(self.clock, 1, CONNECT_S)
         endpoints = Endpoints(reactor, policy, CONNECT_S, Proxy.parse(url))
-        client = UpstreamClient(self.clock, agent_over(self.clock, endpoints, pool), pool, 1, CONNECT_S)
+        client = client_over(HTTP, self.clock, endpoints, 1, CONNECT_S)
         self.addCleanup(deferLater, reactor, 0)
         self.addCleanup(client.close)
         self.addCleanup(lambda: self.assertEqual(client.free, 1))

@@ -22,10 +22,11 @@ from ccrelay.simulator.acts import Plays
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
 from ccrelay.simulator.steps import Chunk, End, Hang, Head
-from ccrelay.upstream.agent import Connections, Endpoints, agent_over
+from ccrelay.upstream.agent import Endpoints, client_over
 from ccrelay.upstream.client import UpstreamClient, UpstreamResponse
 from ccrelay.upstream.tls import TrustPolicy
 from ccrelay.wire.http import UpstreamRequest
+from tests import HTTP
 from tests.upstream.authority import Authority, written
 from tests.upstream.lane import CONNECT_S, FIRST_BYTE_S, Told
 
@@ -127,12 +128,11 @@ class TlsTests(TestCase):
     def client(self, policy: TrustPolicy | None = None) -> UpstreamClient:
         """Return a client that trusts the authority, unless told otherwise."""
         policy = policy or TrustPolicy(written(self.folder, self.authority.pem))
-        pool = Connections(self.clock, 1, CONNECT_S)
         endpoints = Recorded(Endpoints(reactor, policy, CONNECT_S))
-        client = UpstreamClient(self.clock, agent_over(self.clock, endpoints, pool), pool, 1, CONNECT_S)
+        client = client_over(HTTP, self.clock, endpoints, 1, CONNECT_S)
         # Trial sees no socket that is not read from, so a connection left over has to be looked for.
         self.addCleanup(
-            lambda: self.assertEqual({p.state for p in endpoints.made} - {"CONNECTION_LOST"}, set())
+            lambda: self.assertEqual([p for p in endpoints.made if p.transport.connected], [])
         )
         self.addCleanup(deferLater, reactor, 0)
         self.addCleanup(client.close)

@@ -65,7 +65,7 @@ class PathTests(DoorTestCase):
             ("POST", "/health", "GET, HEAD"),
             ("DELETE", "/ready", "GET, HEAD"),
             ("GET", "/api/event_logging/batch", "POST"),
-            ("BREW", "/v1/messages", "POST"),
+            ("PROPFIND", "/v1/messages", "POST"),
         ):
             answer = stack.answer(stack.send(b"", method, path))
             words = f"{method} is not a method of {path}; it has: {allowed}."

@@ -16,9 +16,12 @@ def send_now(transport: Any, data: bytes) -> None:  # noqa: ANN401  whatever a c
     epoll not to tell any more.  For one event of a stream that is a third of
     what relaying it costs.
     """
-    # _tempDataBuffer: what was written in this turn; Twisted has no public name for it.
+    # _tempDataBuffer: what was written in this turn; _aborting: it is being cut. Neither has a public name.
     idle = isinstance(transport, Connection) and not (
-        transport.dataBuffer or transport._tempDataBuffer or transport.disconnecting  # noqa: SLF001
+        transport.dataBuffer
+        or transport._tempDataBuffer  # noqa: SLF001
+        or transport.disconnecting
+        or transport._aborting  # noqa: SLF001
     )
     if idle and transport.connected:
         sent = transport.writeSomeData(data)
