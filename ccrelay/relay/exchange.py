@@ -64,6 +64,7 @@ class Exchange:
         self.quiet = False
         self.interrupted: RelayError | None = None
         self._work: Deferred[None] | None = None
+        self._held = False
         self._ended: float | None = None
         self._observers: Sequence[IObserver] | None = observers
 
@@ -88,7 +89,8 @@ class Exchange:
 
         @raise RelayError: the reason of an interruption, if the work did not answer with it.
         """
-        self._work = work
+        self.hold()
+        self.under_way(work)
         try:
             await work
         except CancelledError:
@@ -96,9 +98,22 @@ class Exchange:
                 raise self.interrupted from None
             raise
         finally:
-            self._work = None
-            if self._ended is not None:
-                self._tell(self._ended)
+            self.let_go()
+
+    def hold(self) -> None:
+        """Tell nobody of the end before L{let_go}: who works on the request has more to say."""
+        self._held = True
+
+    def under_way(self, work: Deferred[None]) -> None:
+        """Note what L{interrupt} cancels."""
+        self._work = work
+
+    def let_go(self) -> None:
+        """The work is done: tell the observers, if the end has come."""
+        self._work = None
+        self._held = False
+        if self._ended is not None:
+            self._tell(self._ended)
 
     def interrupt(self, error: RelayError) -> None:
         """End the request for a reason of the relay's own, if work on it has begun."""
@@ -108,10 +123,10 @@ class Exchange:
 
     def end(self, now: float) -> None:
         """The last byte has gone, or the client has: tell the observers, once the work is done, once."""
-        if self._work is None:
-            self._tell(now)
-        else:
+        if self._held:
             self._ended = now
+        else:
+            self._tell(now)
 
     def _tell(self, now: float) -> None:
         observers, self._observers = self._observers, None

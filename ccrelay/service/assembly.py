@@ -259,5 +259,11 @@ def site_of(
 ) -> RelaySite:
     """Return the site that clients connect to."""
     return RelaySite(
-        door.app.resource(), gate_of(settings), clock, new_request_id, observers, settings.server.http
+        door.app.resource(),
+        gate_of(settings),
+        clock,
+        new_request_id,
+        observers,
+        settings.server.http,
+        door.direct,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from twisted.internet.defer import CancelledError
@@ -35,13 +35,8 @@ def say_errors(app: Klein, hint: str) -> None:
     @param hint: where the application's own things are, for those who ask elsewhere.
     """
 
-    @app.handle_errors(RelayError)
-    def say(self: Any, request: Any, failure: Failure) -> bytes:  # noqa: ANN401, ARG001  Klein's signature
-        """Answer with an error of our own."""
-        return error_answer(request, cast("RelayError", failure.value))
-
     @app.handle_errors(HTTPException)
-    def say_routing(self: Any, request: Any, failure: Failure) -> bytes:  # noqa: ANN401, ARG001
+    def say_routing(self: Any, request: Any, failure: Failure) -> bytes:  # noqa: ANN401, ARG001  Klein's
         """Answer where Klein found no route."""
         path, problem = request.path.decode("ascii", "replace"), failure.value
         if isinstance(problem, NoSuchMethod):
@@ -51,22 +46,28 @@ def say_errors(app: Klein, hint: str) -> None:
             return error_answer(request, MethodNotAllowed(words, allowed))
         return error_answer(request, NotFound(f"There is nothing at {path}; {hint}."))
 
-    @app.handle_errors(CancelledError)
-    def say_cut_short(self: Any, request: Any, failure: Failure) -> bytes:  # noqa: ANN401, ARG001
-        """Answer where the work was cancelled and the client is still there."""
-        return error_answer(request, Draining("ccrelay ended this request; send it again."))
-
     @app.handle_errors(Exception)
-    def say_fault(self: Any, request: Any, failure: Failure) -> bytes | None:  # noqa: ANN401, ARG001
-        """Answer where ccrelay itself is at fault; the log has the traceback."""
-        exchange = exchange_of(request)
-        log.failure("fault in ccrelay while serving {id}", failure, id=exchange.id)
-        exchange.because(f"fault in ccrelay: {type(failure.value).__name__}")
-        if request.startedWriting:
-            request.channel.transport.abortConnection()
-            return None
-        error = RelayError(f"ccrelay itself failed; its log tells why under the id {exchange.id}.")
+    def say_other(self: Any, request: Any, failure: Failure) -> bytes | None:  # noqa: ANN401, ARG001
+        """Answer whatever else a route has raised."""
+        return failed(request, failure)
+
+
+def failed(request: RelayRequest, failure: Failure) -> bytes | None:
+    """Return the answer for what a route has raised; None where one had begun, which is cut then."""
+    error = failure.value
+    if isinstance(error, CancelledError):
+        # The work was cancelled, and the client is still there.
+        error = Draining("ccrelay ended this request; send it again.")
+    if isinstance(error, RelayError):
         return error_answer(request, error)
+    exchange = exchange_of(request)
+    log.failure("fault in ccrelay while serving {id}", failure, id=exchange.id)
+    exchange.because(f"fault in ccrelay: {type(error).__name__}")
+    if request.startedWriting:
+        request.channel.transport.abortConnection()
+        return None
+    fault = RelayError(f"ccrelay itself failed; its log tells why under the id {exchange.id}.")
+    return error_answer(request, fault)
 
 
 def exchange_of(request: RelayRequest) -> Exchange:

@@ -10,13 +10,14 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 
 from ccrelay.web import models
-from ccrelay.web.answering import answer, exchange_of, readiness, require_json, say_errors
+from ccrelay.web.answering import answer, exchange_of, failed, readiness, require_json, say_errors
+from ccrelay.web.direct import Direct
 from ccrelay.web.response import ClientResponse
 from ccrelay.wire.http import first
 from ccrelay.wire.request import MessagesRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from twisted.internet.interfaces import IReactorTime
 
@@ -79,16 +80,17 @@ class Door:
         self._in_flight = in_flight
         self._clock = clock
         self._wall = wall
+        self.direct = Direct(self.app, self, failed)
 
     @app.route("/v1/messages", methods=["POST"])
-    async def messages(self, request: RelayRequest) -> None:
+    def messages(self, request: RelayRequest) -> Coroutine[Any, Any, None]:
         """Relay a request for a message, streamed or not."""
-        await self._message(request, counting=False)
+        return self._message(request, counting=False)
 
     @app.route("/v1/messages/count_tokens", methods=["POST"])
-    async def count_tokens(self, request: RelayRequest) -> None:
+    def count_tokens(self, request: RelayRequest) -> Coroutine[Any, Any, None]:
         """Relay a request for a count of tokens, or estimate it."""
-        await self._message(request, counting=True)
+        return self._message(request, counting=True)
 
     @app.route("/v1/models", methods=["GET"])
     async def list_models(self, request: RelayRequest) -> bytes:
@@ -153,23 +155,20 @@ class Door:
         return exchange
 
     async def _message(self, request: RelayRequest, *, counting: bool) -> None:
+        serving = self.serving
         exchange = self._admit(request, charged=not counting)
         require_json(request)
         with self._in_flight.holding(exchange):
-            await exchange.working(
-                Deferred.fromCoroutine(self._relayed(request, exchange, counting=counting))
+            body = await request.body.gather(serving.max_body)
+            exchange.received = self._clock.seconds() - exchange.started
+            asked = MessagesRequest.parse(body)
+            exchange.model, exchange.stream = asked.model, asked.stream and not counting
+            session = first(request.pairs, b"x-claude-code-session-id")
+            exchange.session = session.decode("ascii", "replace") if session else asked.session
+            response = ClientResponse(request, exchange, debug=serving.debug)
+            await serving.relay.answer(
+                exchange, asked, request.pairs, request.query, response, counting=counting
             )
-
-    async def _relayed(self, request: RelayRequest, exchange: Exchange, *, counting: bool) -> None:
-        serving = self.serving
-        body = await request.body.gather(serving.max_body) if request.body is not None else b""
-        exchange.received = self._clock.seconds() - exchange.started
-        asked = MessagesRequest.parse(body)
-        exchange.model, exchange.stream = asked.model, asked.stream and not counting
-        session = first(request.pairs, b"x-claude-code-session-id")
-        exchange.session = session.decode("ascii", "replace") if session else asked.session
-        response = ClientResponse(request, exchange, debug=serving.debug)
-        await serving.relay.answer(exchange, asked, request.pairs, request.query, response, counting=counting)
 
 
 say_errors(Door.app, "messages are at /v1/messages")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from twisted.web.resource import IResource
 
     from ccrelay.relay.events import IObserver
+    from ccrelay.web.direct import Direct
     from ccrelay.web.gate import Gate
     from ccrelay.web.request import RelayRequest
 
@@ -56,11 +57,14 @@ class RelaySite(Site):
         new_id: Callable[[], str],
         observers: Sequence[IObserver],
         http: str = "llhttp",
+        direct: Direct | None = None,
     ) -> None:
         """
         @param new_id: returns a fresh id for a request.
         @param http: what speaks HTTP, C{llhttp} or C{twisted}.
+        @param direct: answers some paths before Klein is asked.
         """
+        self._direct = direct
         self.protocol: Any = RelayChannel if http == "llhttp" else TwistedChannel
         super().__init__(root, requestFactory=self.protocol.requestFactory, reactor=clock)
         self.timeOut = IDLE_S
@@ -135,6 +139,8 @@ class RelaySite(Site):
             exchange.quiet = True
             dress(request, 204, ids(exchange))
             request.finish()
+            return
+        if self._direct is not None and self._direct.answers(request):
             return
         request.prepath = []
         request.postpath = [unquote_to_bytes(part) for part in request.path[1:].split(b"/")]
