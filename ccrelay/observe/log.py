@@ -7,8 +7,10 @@ import json
 import re
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+import msgspec
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
@@ -22,6 +24,7 @@ from zope.interface import implementer, provider
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from constantly import NamedConstant  # type: ignore[import-untyped]
     from twisted.logger import LogEvent
     from twisted.python.failure import Failure
 
@@ -79,16 +82,28 @@ class LogFile:
 
 def json_line(event: LogEvent) -> str:
     """Return an event as a JSON object: time, level, message, and its fields."""
-    line: dict[str, Any] = {
-        "time": _stamp(event),
-        "level": event["log_level"].name if "log_level" in event else "info",
-        "message": _message(event),
-    }
-    line.update(_told(event))
+    level = event["log_level"].name if "log_level" in event else "info"
     failure = _failure(event)
+    told = _told(event)
     if failure is not None:
-        line["traceback"] = _traceback(failure)
-    written = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+        told["traceback"] = _traceback(failure)
+    return json_of(event.get("log_time", 0.0), level, _message(event), told)
+
+
+def json_of(time: float, level: str, message: str, told: Mapping[str, Any]) -> str:
+    """
+    Return a line of the log.
+
+    @param time: seconds since the epoch.
+    @param told: the fields, of which each says something.
+    """
+    line = {"time": _stamped(time), "level": level, "message": message, **told}
+    try:
+        written = msgspec.json.encode(line, enc_hook=str).decode()
+    except (OverflowError, UnicodeEncodeError):  # larger than 64 bits, or half a surrogate pair
+        written = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+    if written.isprintable():
+        return written
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
@@ -128,6 +143,8 @@ class Output:
         @param form: C{json} or C{text}; C{level}: the least that is written.
         """
         self.file = file
+        self._json = form == "json"
+        self._level = LEVELS[level]
         render = FORMATS[form]
 
         @provider(ILogObserver)
@@ -139,6 +156,19 @@ class Output:
     def __call__(self, event: LogEvent) -> None:
         """Take an event."""
         self._observer(event)
+
+    def tell(self, time: float, level: NamedConstant, message: str, told: Mapping[str, Any]) -> None:
+        """
+        Take an event that comes with each request, straight from who tells it.
+
+        Twisted's way to an observer, and its format, are 5 % of what a small request costs.
+        """
+        if level < self._level:
+            return
+        if self._json:
+            self.file.write(json_of(time, level.name, message, _saying(told)))
+        else:
+            self._observer({"log_time": time, "log_level": level, "log_format": message, FIELDS: told})
 
 
 def observer(file: LogFile, form: str, level: str) -> Output:
@@ -162,13 +192,25 @@ def standard(output: str) -> LogFile:
 
 def _told(event: LogEvent) -> dict[str, Any]:
     """Return the fields of an event that say something."""
-    fields: Mapping[str, Any] = event.get(FIELDS, {})
-    return {name: value for name, value in fields.items() if value not in (None, "", (), [])}
+    return _saying(event.get(FIELDS, {}))
+
+
+def _saying(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value or value not in (None, "", (), [])}
 
 
 def _stamp(event: LogEvent) -> str:
-    at = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return _stamped(event.get("log_time", 0.0))
+
+
+def _stamped(time: float) -> str:
+    milliseconds = int(time * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _message(event: LogEvent) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from ccrelay.observe.log import FIELDS
 from ccrelay.policy.verdict import Verdict
@@ -12,6 +12,7 @@ from ccrelay.policy.verdict import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ccrelay.observe.log import Output
     from ccrelay.relay.events import AttemptEnded, RequestEnded
 
 _LONGEST = 256
@@ -22,8 +23,19 @@ class RequestLog:
 
     log = Logger()
 
-    def __init__(self, cost: Callable[[RequestEnded], float | None] = lambda _request: None) -> None:
-        """@param cost: returns what a request has cost in US dollars, or None where that is not known."""
+    def __init__(
+        self,
+        cost: Callable[[RequestEnded], float | None] = lambda _request: None,
+        output: Output | None = None,
+        wall: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """
+        @param cost: returns what a request has cost in US dollars, or None where that is not known.
+        @param output: what writes the log, where nothing else listens; None for Twisted's log.
+        @param wall: returns seconds since the epoch.
+        """
+        self._output = output
+        self._wall = wall
         # Logger as a descriptor makes a new one on each access.
         self._log = self.log
         self._cost = cost
@@ -62,8 +74,9 @@ class RequestLog:
 
     def request_ended(self, request: RequestEnded) -> None:
         """Log a request, whatever its end; quiet ones only at debug."""
-        last = request.attempts[request.answered] if request.attempts else None
-        usage, cost = request.usage, self._cost(request)
+        attempts, usage = request.attempts, request.usage
+        cost = self._cost(request)
+        last = attempts[request.answered] if attempts else None
         fields: dict[str, Any] = {
             "id": request.id,
             "client": request.client,
@@ -76,10 +89,8 @@ class RequestLog:
             "model_sent": _clipped(last.model) if last and last.model != request.model else None,
             "upstream_id": _clipped(last.upstream_id) if last else None,
             "stream": request.stream or None,
-            "attempts": len(request.attempts) or None,
-            "tried": [f"{a.provider}/{a.key}" for a in request.attempts]
-            if len(request.attempts) > 1
-            else None,
+            "attempts": len(attempts) or None,
+            "tried": [f"{a.provider}/{a.key}" for a in attempts] if len(attempts) > 1 else None,
             "status": request.status,
             "bytes": request.sent,
             "input_tokens": usage.input,
@@ -91,6 +102,10 @@ class RequestLog:
             "duration_ms": _ms(request.duration),
             "ended": _clipped(request.why),
         }
+        if self._output is not None:
+            level = LogLevel.debug if request.quiet else LogLevel.info
+            self._output.tell(self._wall(), level, "request", fields)
+            return
         emit = self._log.debug if request.quiet else self._log.info
         emit("request", **{FIELDS: fields})
 

@@ -93,6 +93,7 @@ class Ccrelay(Rooms):
         self._log_output = logs.Output(
             logs.standard(settings.logging.output), settings.logging.format, settings.logging.level
         )
+        self._log_is_ours = False
         self._in_flight = InFlight(settings.server.max_concurrent)
         self._breakers = CircuitBreakerService(reactor, wall)
         self._health = HealthService(reactor, wall, self._chance, self._probed)
@@ -129,6 +130,8 @@ class Ccrelay(Rooms):
         set_component = getattr(parent, "setComponent", None)
         if set_component is not None:
             set_component(ILogObserver, self._log_output)
+            self._log_is_ours = True
+            self._show(self._settings)
         super().setServiceParent(parent)
 
     def startService(self) -> None:
@@ -252,7 +255,10 @@ class Ccrelay(Rooms):
         for upstream in self.upstreams.listed:
             upstream.backend.draining = upstream.name in self.overrides.draining
         seen = settings.metrics.enabled or settings.admin.socket is not None
-        observers: list[IObserver] = [RequestLog(lambda request: cost_of(request, self.upstreams)[0])]
+        output = self._log_output if self._log_is_ours else None
+        observers: list[IObserver] = [
+            RequestLog(lambda request: cost_of(request, self.upstreams)[0], output, self.wall)
+        ]
         self._site.observers = [*observers, self._operations.ledger] if seen else observers
         self._operations.change(self._loaded, settings, self.upstreams, self.overrides)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from ccrelay.relay.exchange import Exchange
-    from ccrelay.web.request import RelayRequest
+    from ccrelay.web.request import Accounted, RelayRequest
     from ccrelay.wire.http import Pairs
 
 _JSON: Final = ((b"content-type", b"application/json"),)
@@ -70,7 +70,7 @@ def failed(request: RelayRequest, failure: Failure) -> bytes | None:
     return error_answer(request, fault)
 
 
-def exchange_of(request: RelayRequest) -> Exchange:
+def exchange_of(request: Accounted) -> Exchange:
     """Return the account of a request, which the site has opened."""
     exchange = request.exchange
     if exchange is None:
