@@ -11,14 +11,14 @@ from twisted.internet.interfaces import IHandshakeListener, ISSLTransport, ITCPT
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web._newclient import ParseError, RequestTransmissionFailed
-from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
+from twisted.web.client import ResponseFailed, ResponseNeverReceived
 from twisted.web.http import NO_BODY_CODES, PotentialDataLoss
 from twisted.web.iweb import UNKNOWN_LENGTH
 from zope.interface import implementer
 
 from ccrelay.http1.heads import tokens
 from ccrelay.http1.outgoing import Outgoing
-from ccrelay.http1.response import Response
+from ccrelay.http1.response import WHOLE, Response
 from ccrelay.http1.sending import send_now
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IBodyProducer
 
 _LONGEST_HEAD: Final = 256 * 1024
-_DONE: Final = Failure(ResponseDone())
 _CUT_OFF: Final = Failure(PotentialDataLoss())
 _INFORMATIONAL: Final = range(100, 200)
 _JOINED: Final = 64 * 1024
@@ -165,8 +164,9 @@ class Connection(Protocol):
                 self._fail(Failure(problem))
             return
         waiting, self._waiting = self._waiting, None
-        if waiting is not None:
+        if waiting is not None and not self._complete:
             waiting.callback(response)
+            waiting = None
         if self._pieces:
             pieces = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             self._pieces.clear()
@@ -176,6 +176,8 @@ class Connection(Protocol):
                 problem, self._complete = error, False
         if self._complete:
             self._finish(response)
+            if waiting is not None:
+                waiting.callback(response)  # which finds all of it there
         elif problem is not None:
             self._fail(Failure(problem))
         elif not response.wanted:
@@ -224,7 +226,7 @@ class Connection(Protocol):
             self._on_idle(self)
         else:
             self.abort()
-        response.end(_DONE)
+        response.end(WHOLE)
 
     def abort(self) -> None:
         """Close the connection now; what has not been sent is not wanted."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 from zope.interface import implementer
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocol
-    from twisted.python.failure import Failure
 
     from ccrelay.wire.http import Pairs
+
+
+WHOLE: Final = Failure(ResponseDone())
+"""The end of a body that came as its framing promised."""
+_TAKEN: Final = object()
 
 
 class IHeld(Protocol):
@@ -83,6 +89,18 @@ class Response:
             protocol.connectionLost(self._end)
         elif self._held:
             self.resumeProducing()
+
+    def taken(self) -> bytes | None:
+        """
+        Return the body if all of it has come as was promised and nobody has it yet, else None.
+
+        Who takes it so needs no protocol and no Deferred: 5 % of a small request.
+        """
+        if self._end is not WHOLE or self._receiver is not None:
+            return None
+        early, self._early = self._early, []
+        self._receiver = _TAKEN
+        return early[0] if len(early) == 1 else b"".join(early)
 
     def hold(self) -> None:
         """Read no more until the body is delivered: nobody takes it yet."""

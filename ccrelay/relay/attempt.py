@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from ccrelay.errors import Broken, ClientError, FirstByteTimeout, UpstreamError
 from ccrelay.policy.moment import Moment
@@ -225,13 +225,12 @@ class Attempt:
         return self._failed(said, begun=True)
 
     async def _whole(self, answer: UpstreamResponse, asked: Asked, response: IClientResponse) -> Outcome:
-        limit = self._upstream.limits.whole
-
-        def too_late(_result: object, _seconds: float) -> NoReturn:
+        try:
+            body = await answer.whole_within(self._left(asked))
+        except FirstByteTimeout:
+            limit = self._upstream.limits.whole
             msg = f"the answer was not whole within {limit:g} s"
-            raise FirstByteTimeout(msg)
-
-        body: bytes = await answer.whole().addTimeout(self._left(asked), self._clock, too_late)
+            raise FirstByteTimeout(msg) from None
         self._first_body = self._clock.seconds() - self._started
         upstream = self._upstream
         message = upstream.provider.counted(body) if asked.counting else upstream.provider.message(body)
