@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 _FAMILIES: Final = ("opus", "sonnet", "haiku")
 
 
-@dataclass(frozen=True, slots=True)
 class Ask:
     """
     What a request is expected to cost.
@@ -22,18 +21,29 @@ class Ask:
     @ivar model_class: what shares the provider's limits with the model.
     """
 
-    model: str
-    input: int = 0
-    output: int = 0
-    total: int = field(init=False)
-    model_class: str = field(init=False)
+    __slots__ = ("input", "model", "model_class", "output", "total")
 
-    def __post_init__(self) -> None:
+    def __init__(self, model: str, input: int = 0, output: int = 0) -> None:  # noqa: A002  the field's term
+        self.model = model
+        self.input = input
+        self.output = output
         # Every candidate looks at these.
-        object.__setattr__(self, "total", self.input + self.output)
-        object.__setattr__(self, "model_class", model_class(self.model))
+        self.total = input + output
+        self.model_class = model_class(model)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ask):
+            return NotImplemented
+        return (self.model, self.input, self.output) == (other.model, other.input, other.output)
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.input, self.output))
+
+    def __repr__(self) -> str:
+        return f"Ask({self.model!r}, {self.input}, {self.output})"
 
 
+@lru_cache(maxsize=1024)
 def model_class(model: str) -> str:
     """Return what shares a limit with a model: its family where the name tells it, else the model alone."""
     lower = model.lower()

@@ -147,9 +147,9 @@ class Breaker:
 
         @param early: see there.
         """
-        state = self.state(now)
-        if state is State.CLOSED:
+        if self._state is State.CLOSED:
             return True
+        state = self.state(now)
         return (early or state is State.HALF_OPEN) and self._out < self._thresholds.half_open_probes
 
     def enter(self, now: float, *, early: bool = False) -> Pass | None:
@@ -159,6 +159,8 @@ class Breaker:
         @param early: whether a breaker that is open becomes half open for it before it is due, which is for
             requests that nobody else could take.
         """
+        if self._state is State.CLOSED:
+            return Pass(partial(self._ended, self._era, False), gated=False)  # noqa: FBT003  not gated
         if not self.admits(now, early=early):
             return None
         if self._state is State.OPEN:

@@ -117,11 +117,14 @@ class Breakers:
         @param early: see L{Breaker.enter}.
         @raise KeyError: if there is no such provider.
         """
-        if not self.admits(provider, model, now, early=early):
+        provider_breaker, model_breaker = self._providers[provider], self.of_model(provider, model)
+        if not model_breaker.admits(now, early=early):
             return None
-        whole = self._providers[provider].enter(now, early=early)
-        part = self.of_model(provider, model).enter(now, early=early)
-        return Admission(whole, part) if whole and part else None
+        whole = provider_breaker.enter(now, early=early)
+        if whole is None:
+            return None
+        part = model_breaker.enter(now, early=early)
+        return None if part is None else Admission(whole, part)
 
     def adopt(self, old: Breakers, unchanged: Collection[str] | None = None) -> None:
         """

@@ -35,3 +35,7 @@ class Client:
     def may_ask(self, model: str) -> bool:
         """Return whether the client may ask for a model."""
         return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
+
+
+NOBODY = Client()
+"""Who asks where nobody is asked for a credential."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from ccrelay.errors import CredentialFailed, FirstByteTimeout, NoneFree, Stalled, Unreachable
 from ccrelay.policy.rate_limits import retry_after
@@ -22,8 +23,7 @@ _CLIENT_ERRORS: Final = range(400, 500)
 _WORTH_A_REPEAT: Final = frozenset({408, 409, 429})
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """
     How one attempt ended.
 

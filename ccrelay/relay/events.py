@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from ccrelay.policy.verdict import Verdict
     from ccrelay.wire.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+# A Struct is made ten times as fast as a frozen dataclass, and these are made for each request.
+class AttemptEnded(msgspec.Struct, frozen=True):
     """
     One attempt at one provider with one key.
 
@@ -47,8 +48,7 @@ class AttemptEnded:
     own: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RequestEnded:
+class RequestEnded(msgspec.Struct, frozen=True):
     """
     One request of a client, whatever became of it.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError
 
-from ccrelay.policy.client import Client
+from ccrelay.policy.client import NOBODY
 from ccrelay.relay.events import COMPLETE, RequestEnded
 from ccrelay.wire.usage import NOTHING_KNOWN
 
@@ -44,7 +44,7 @@ class Exchange:
         self.method = method
         self.path = path
         self.started = started
-        self.client = Client()
+        self.client = NOBODY
         self.session = ""
         self.strategy = ""
         self.conversation: Conversation | None = None

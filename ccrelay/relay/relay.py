@@ -90,8 +90,8 @@ class Relay:
         started = self._now()
         exchange.strategy = self.upstreams.routing.name
         selection = select(self.upstreams, exchange, request, headers, started.wall, counting=counting)
-        lead = selection.lead(started.wall)
-        if counting and lead is not None:
+        lead = selection.lead(started.wall) if counting else None
+        if lead is not None:
             upstream = self.upstreams[lead.name]
             if not upstream.provider.capabilities.counts_tokens:
                 return cannot_count(upstream, request, response)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -48,7 +47,7 @@ def _no_threads(_function: Callable[[], Any]) -> Deferred[Any]:
 
 def new_request_id() -> str:
     """Return an id that no other request has."""
-    return "req_ccrelay_" + secrets.token_hex(10)
+    return f"req_ccrelay_{_RANDOM.getrandbits(80):020x}"
 
 
 def endpoints_of(

@@ -14,7 +14,6 @@ from ccrelay.errors import Forbidden, Malformed, NotFound, RelayError, Unauthori
 from ccrelay.observe.log import FIELDS
 from ccrelay.web.answering import require_json
 from ccrelay.web.client_auth import bearer_of
-from ccrelay.web.site import is_local
 from ccrelay.wire.http import first
 
 if TYPE_CHECKING:
@@ -220,7 +219,7 @@ class Admin:
             msg = "Another web page may not ask for this."
             raise Forbidden(msg)
         require_json(request)
-        if is_local(request.getHost()):
+        if request.local:
             return
         if self.token is None:
             msg = "Nobody may do this here: set admin.token, or admin.socket and ask over that."
@@ -244,7 +243,7 @@ def _shielded(work: Coroutine[Any, Any, str]) -> Deferred[str]:
 def asker(request: RelayRequest) -> str:
     """Return who asks: an address, or the user at the other end of the unix socket."""
     address: Any = request.getClientAddress()
-    if not is_local(request.getHost()):
+    if not request.local:
         return f"{address.host}:{address.port}"
     connected = request.channel.transport.socket
     option = getattr(socket, "SO_PEERCRED", None)

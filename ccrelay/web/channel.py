@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.protocol import connectionDone
 from twisted.web.http import HTTPChannel
 
@@ -17,15 +18,21 @@ if TYPE_CHECKING:
 
 
 class RelayChannel(Habits, Channel):
-    """HTTP/1.1 from a client, over llhttp."""
+    """
+    HTTP/1.1 from a client, over llhttp.
+
+    @ivar local: whether only this machine's programs can have made it.
+    """
 
     requestFactory = RelayRequest
     _idle_timer: IDelayedCall | None = None
     _moved = 0.0
+    local = False
 
     def connectionMade(self) -> None:
         """A client has connected."""
         super().connectionMade()
+        self.local = isinstance(self.transport.getHost(), UNIXAddress)
         self.site.channels.add(self)
         self._moved = self.site.clock.seconds()
         self._idle_timer = self.callLater(IDLE_S, self._watch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ccrelay.errors import TooMany, Unauthorized
-from ccrelay.policy.client import Client
+from ccrelay.policy.client import NOBODY, Client
 from ccrelay.wire.http import first
 from ccrelay.wire.secret import Secret
 
@@ -97,7 +97,7 @@ class ClientAuth:
         if own is not None:
             return Client("subscription", bearer=own, pooled=False)
         if not self.asks:
-            return Client()
+            return NOBODY
         raise Unauthorized(_why(key, bearer))
 
     def _is_login(self, bearer: str) -> bool:

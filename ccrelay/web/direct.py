@@ -30,6 +30,8 @@ class Direct:
     variables is found in a dictionary as well, and its method is called with
     the same request, awaited, cancelled when the client leaves, and answered
     by the same words for errors.  All other paths are Klein's.
+
+    @ivar paths: those that are answered so, with some methods.
     """
 
     def __init__(self, app: Klein, owner: object, failed: Callable[[Any, Failure], bytes | None]) -> None:
@@ -38,10 +40,12 @@ class Direct:
         @param failed: returns the answer for what a method raised.
         """
         self._failed = failed
+        self.paths: set[bytes] = set()
         self._routes: dict[tuple[bytes, bytes], Callable[[Any], Any]] = {}
         for rule in app.url_map.iter_rules():
             method = getattr(owner, str(rule.endpoint), None)
             if not rule.arguments and method is not None:
+                self.paths.add(rule.rule.encode("ascii"))
                 for verb in rule.methods or ():
                     self._routes[verb.encode("ascii"), rule.rule.encode("ascii")] = method
 

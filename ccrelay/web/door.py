@@ -159,7 +159,9 @@ class Door:
         exchange = self._admit(request, charged=not counting)
         require_json(request)
         with self._in_flight.holding(exchange):
-            body = await request.body.gather(serving.max_body)
+            body = request.body.taken(serving.max_body)
+            if body is None:
+                body = await request.body.gather(serving.max_body)
             exchange.received = self._clock.seconds() - exchange.started
             asked = MessagesRequest.parse(body)
             exchange.model, exchange.stream = asked.model, asked.stream and not counting

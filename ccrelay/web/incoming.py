@@ -76,6 +76,13 @@ class IncomingBody:
             self._timer = self._clock.callLater(_PACE_S, self._pace)
         return result
 
+    def taken(self, limit: int) -> bytes | None:
+        """Return the whole body if it has come and is no longer than C{limit}; else None: L{gather} it."""
+        if not self.over or self._size > limit or self._broken is not None:
+            return None
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def received(self, data: bytes) -> None:
         """The channel has the next bytes."""
         self._size += len(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IPushProducer
 from twisted.web.server import Request
 
@@ -63,6 +64,11 @@ class Accounted(Request):
         return self.host
 
     @property
+    def local(self) -> bool:
+        """Whether it came in where only this machine's programs reach."""
+        return isinstance(self.host, UNIXAddress)
+
+    @property
     def gone(self) -> bool:
         """Whether the client has left."""
         return bool(self._disconnected)
@@ -94,6 +100,11 @@ class Accounted(Request):
 
 class RelayRequest(Accounted, LeanRequest):
     """A request over llhttp."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it came in where only this machine's programs reach."""
+        return bool(self.channel.local)
 
     def gotLength(self, length: int | None) -> None:
         """The head is complete and tells the length of the body; None for a chunked one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.server import Site
 
@@ -20,7 +19,7 @@ from ccrelay.wire.http import first
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from twisted.internet.interfaces import IAddress, IReactorTime
+    from twisted.internet.interfaces import IReactorTime
     from twisted.web.resource import IResource
 
     from ccrelay.relay.events import IObserver
@@ -147,18 +146,11 @@ class RelaySite(Site):
         request.render(self.root)
 
     def _admit(self, request: RelayRequest) -> None:
-        try:
-            request.uri.decode("ascii")
-            path = unquote_to_bytes(request.path).decode("utf-8")
-        except UnicodeDecodeError:
-            msg = "The request target must be percent-encoded UTF-8."
-            raise Malformed(msg) from None
-        if not _DOTS.isdisjoint(path.split("/")):
-            # A provider may resolve them, and so be asked for what no route here leads to.
-            msg = "The path of a request must have no . or .. in it."
-            raise Malformed(msg)
+        direct = self._direct
+        if direct is None or request.path not in direct.paths or not request.uri.isascii():
+            _judge_path(request)
         origin = self.gate.judge(
-            request.pairs, http11=request.clientproto == b"HTTP/1.1", local=is_local(request.getHost())
+            request.pairs, http11=request.clientproto == b"HTTP/1.1", local=request.local
         )
         if origin is not None:
             fields = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
@@ -169,6 +161,14 @@ class RelaySite(Site):
                 request.setHeader(name, value)
 
 
-def is_local(address: IAddress) -> bool:
-    """Return whether a connection came in where only this machine's programs reach."""
-    return isinstance(address, UNIXAddress)
+def _judge_path(request: RelayRequest) -> None:
+    try:
+        request.uri.decode("ascii")
+        path = unquote_to_bytes(request.path).decode("utf-8")
+    except UnicodeDecodeError:
+        msg = "The request target must be percent-encoded UTF-8."
+        raise Malformed(msg) from None
+    if not _DOTS.isdisjoint(path.split("/")):
+        # A provider may resolve them, and so be asked for what no route here leads to.
+        msg = "The path of a request must have no . or .. in it."
+        raise Malformed(msg)

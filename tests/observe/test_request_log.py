@@ -1,7 +1,7 @@
 """The request log: one line for every request whatever its end, one for every attempt that failed."""
 
 import json
-from dataclasses import replace
+from msgspec.structs import replace
 
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
