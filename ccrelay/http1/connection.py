@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LONGEST_HEAD: Final = 256 * 1024
 _CUT_OFF: Final = Failure(PotentialDataLoss())
 _INFORMATIONAL: Final = range(100, 200)
-_JOINED: Final = 64 * 1024
+_JOINED: Final = 1024 * 1024
 """A body shorter than this is copied behind its head, which is cheaper than another system call."""
 _OF_THE_CONNECTION: Final = frozenset(
     {

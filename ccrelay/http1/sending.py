@@ -24,9 +24,13 @@ def send_now(transport: Any, data: bytes) -> None:  # noqa: ANN401  whatever a c
         or transport._aborting  # noqa: SLF001
     )
     if idle and transport.connected:
-        sent = transport.writeSomeData(data)
-        if isinstance(sent, int):  # else the connection is lost, as the transport will find out itself
-            if sent == len(data):
-                return
-            data = data[sent:]
+        left = memoryview(data)
+        while left:
+            sent = transport.writeSomeData(left)
+            if not isinstance(sent, int) or not sent:
+                break  # the socket is full; or the connection is lost, as the transport will find out itself
+            left = left[sent:]
+        if not left:
+            return
+        data = bytes(left)
     transport.write(data)

@@ -125,17 +125,19 @@ class Fitting:
         @param taught: beside what is known.
         """
         upstream, model = self._upstream, self._route.model
-        trimmed = without_foreign(self._request.body, upstream.family, upstream.lessons.provenance)
-        request = self._request
-        if trimmed.removed:
-            request = replace(request, body=trimmed.body)
+        request, removed = self._request, 0
+        if request.glance is None or request.glance.thinking:
+            trimmed = without_foreign(request.body, upstream.family, upstream.lessons.provenance)
+            removed = trimmed.removed
+            if removed:
+                request = replace(request, body=trimmed.body)
         lesson = upstream.lessons.betas.lesson(upstream.name, model, now, counting=counting)
         betas: Betas = upstream.provider.betas
         fitted = betas.fitted(
             request.with_model(model), self._headers, lesson.joined(taught),
             counting=counting, asked=request.model,
         )  # fmt: skip
-        if trimmed.removed or any(what.startswith(THINKING) for what in self.mended):
+        if removed or any(what.startswith(THINKING) for what in self.mended):
             return replace(fitted, dropped=(*fitted.dropped, THINKING))
         return fitted
 

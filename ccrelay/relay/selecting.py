@@ -46,7 +46,8 @@ def select(
     """
     routing = routing or upstreams.routing
     exchange.conversation = conversation = conversation_of(exchange, request, headers)
-    exchange.weight = weight(request.body)
+    glance = request.glance
+    exchange.weight = len(request.body) if glance is not None and not glance.media else weight(request.body)
     ways = upstreams.ways(request.model, exchange.client, conversation.digest.hex(), exchange.weight)
     pinned = False
     if request.thread:
@@ -68,7 +69,7 @@ def select(
 def _demand(ways: list[Way], model: str, body: bytes) -> Demand:
     """Return what a new conversation is expected to want, as far as a price depends on it."""
     ask = next((way.ask for way in ways if not way.own), None)
-    if ask is None:
+    if ask is None or len(ways) == 1:  # nobody compares prices
         return Demand(model)
     # Whoever marks what is to be cached begins by writing all of it into the cache.
     if _CACHED in body:

@@ -10,6 +10,7 @@ import msgspec
 
 from ccrelay.errors import Malformed
 from ccrelay.wire.splice import with_value
+from ccrelay.wire.weight import MEDIA
 
 
 class _Fields(msgspec.Struct):
@@ -20,6 +21,25 @@ class _Fields(msgspec.Struct):
     stream: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     thread: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Said(msgspec.Struct):
+    """A message, whose content is looked at only where it is made of blocks."""
+
+    role: str = ""
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Read(msgspec.Struct):
+    """The fields of a request whose messages are objects, as they should be."""
+
+    model: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    messages: list[_Said] | msgspec.UnsetType = msgspec.UNSET
+    stream: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    thread: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    system: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    tools: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Opening(msgspec.Struct):
@@ -42,6 +62,7 @@ class _UserId(msgspec.Struct):
     session_id: str = ""
 
 
+_READ: Final = msgspec.json.Decoder(_Read)
 _FIELDS: Final = msgspec.json.Decoder(_Fields)
 _METADATA: Final = msgspec.json.Decoder(_Metadata)
 _USER_ID: Final = msgspec.json.Decoder(_UserId)
@@ -49,6 +70,22 @@ _OPENING: Final = msgspec.json.Decoder(_Opening)
 _ROLE: Final = msgspec.json.Decoder(_Role)
 _LEGACY_SESSION: Final = re.compile(r"_session_([0-9A-Za-z-]+)$")
 _LONGEST_MODEL: Final = 2048  # what Bedrock accepts for an ARN, the longest kind of name
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """
+    What the one scan of a body has told beside its fields, so that nobody has to search it again.
+
+    @ivar thinking: whether a message of the assistant may hold blocks of thinking.
+    @ivar media: whether there may be base64 in the messages.
+    @ivar system: as the client wrote it; likewise C{tools}, and the content of the user's first message.
+    """
+
+    thinking: bool
+    media: bool
+    system: msgspec.Raw | msgspec.UnsetType
+    tools: msgspec.Raw | msgspec.UnsetType
+    first: msgspec.Raw | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +98,7 @@ class MessagesRequest:
     @ivar stream: whether it wants server-sent events.
     @ivar session: the conversation as C{metadata.user_id} tells it; empty where it does not.
     @ivar thread: whether it is part of a conversation that the provider keeps (docs/wire.md, Threads).
+    @ivar glance: what is known of its messages; None where they are not what they should be.
     """
 
     body: bytes
@@ -68,6 +106,7 @@ class MessagesRequest:
     stream: bool
     session: str
     thread: bool = False
+    glance: Glance | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> MessagesRequest:
@@ -79,8 +118,16 @@ class MessagesRequest:
 
         @raise Malformed: if it is not a JSON object or lacks C{model} or C{messages}.
         """
+        glance = None
+        fields: _Read | _Fields
         try:
-            fields = _FIELDS.decode(body)
+            try:
+                fields = _READ.decode(body)
+                if not isinstance(fields.messages, msgspec.UnsetType):
+                    glance = _glance(fields.messages, fields.system, fields.tools)
+            except msgspec.ValidationError:
+                # Messages that are none are the provider's to judge.
+                fields = _FIELDS.decode(body)
         except msgspec.ValidationError:
             msg = "The request body must be a JSON object; send one with `model` and `messages`."
             raise Malformed(msg) from None
@@ -90,18 +137,24 @@ class MessagesRequest:
         if isinstance(fields.messages, msgspec.UnsetType):
             msg = "messages: Field required"
             raise Malformed(msg)
-        if memoryview(fields.messages)[:1].tobytes() != b"[":
+        if isinstance(fields.messages, msgspec.Raw) and not _begins(fields.messages, b"["):
             msg = "messages: Input should be a valid list"
             raise Malformed(msg)
         thread = not isinstance(fields.thread, msgspec.UnsetType) and bytes(fields.thread) != b"null"
-        return cls(body, _model(fields.model), _stream(fields.stream), _session(fields.metadata), thread)
+        return cls(
+            body, _model(fields.model), _stream(fields.stream), _session(fields.metadata), thread, glance
+        )
 
     def opening(self) -> tuple[bytes, bytes, bytes]:
         """
         Return the JSON of C{system}, of C{tools} and of the user's first message; empty where it is absent.
 
-        This reads the body again: it is for clients that name no session.
+        It is for clients that name no session.
         """
+        glance = self.glance
+        if glance is not None:
+            first = b"" if glance.first is None else b'{"role":"user","content":%b}' % bytes(glance.first)
+            return _bytes(glance.system), _bytes(glance.tools), first
         try:
             opening = _OPENING.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -114,6 +167,26 @@ class MessagesRequest:
         if name == self.model:
             return self
         return replace(self, model=name, body=with_value(self.body, "model", msgspec.json.encode(name)))
+
+
+def _begins(raw: msgspec.Raw, with_: bytes) -> bool:
+    return memoryview(raw)[:1] == with_
+
+
+def _glance(
+    messages: list[_Said], system: msgspec.Raw | msgspec.UnsetType, tools: msgspec.Raw | msgspec.UnsetType
+) -> Glance:
+    thinking = media = False
+    first: msgspec.Raw | None = None
+    for said in messages:
+        content = said.content
+        if first is None and said.role == "user":
+            first = content
+        if _begins(content, b"["):
+            blocks = bytes(content)
+            thinking = thinking or (said.role == "assistant" and b'thinking"' in blocks)
+            media = media or MEDIA in blocks
+    return Glance(thinking, media, system, tools, first)
 
 
 def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes:
