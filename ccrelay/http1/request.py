@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.python.components import Componentized
-from twisted.web.http import NO_BODY_CODES, RESPONSES
+from twisted.web.http import NO_BODY_CODES
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
@@ -108,16 +108,16 @@ class LeanRequest(Request):
         if made is not None:
             self.fields.extend((name, value) for name, values in made.getAllRawHeaders() for value in values)
         self._bodiless = self.method == b"HEAD" or self.code in NO_BODY_CODES
-        names = {name.lower() for name, _ in self.fields}
-        if self.clientproto == b"HTTP/1.1" and not self._bodiless and b"content-length" not in names:
-            self.fields.append((b"transfer-encoding", b"chunked"))
-            self.chunked = 1
-        if b"connection" not in names and self.clientproto == b"HTTP/1.1":
-            self.fields.append(_KEEPS if self.lasting else _CLOSES)
-        line = _LINES.get(self.code) if self.clientproto == b"HTTP/1.1" else None
-        if line is None or self.code_message is not RESPONSES.get(self.code):
-            line = b"%b %d %b" % (self.clientproto, self.code, self.code_message)
-        return rendered(line, self.fields)
+        fields = self.fields
+        line = b"%b %d %b" % (self.clientproto, self.code, self.code_message)
+        if self.clientproto == b"HTTP/1.1":
+            names = [name for name, _ in fields]  # in lower case, but for what was set in Twisted's way
+            if not self._bodiless and b"content-length" not in names and b"Content-Length" not in names:
+                fields.append((b"transfer-encoding", b"chunked"))
+                self.chunked = 1
+            if b"connection" not in names and b"Connection" not in names:
+                fields.append(_KEEPS if self.lasting else _CLOSES)
+        return rendered(line, fields)
 
     def finish(self) -> None:
         """The last byte of the answer was written."""
@@ -149,7 +149,6 @@ class LeanRequest(Request):
 
 _KEEPS: Final = (b"connection", b"keep-alive")
 _CLOSES: Final = (b"connection", b"close")
-_LINES: Final = {code: b"HTTP/1.1 %d %b" % (code, phrase) for code, phrase in RESPONSES.items()}
 
 
 def _as_headers(pairs: Pairs) -> Headers:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ccrelay.relay.events import RequestEnded
     from ccrelay.relay.upstreams import Upstreams
 
@@ -25,3 +27,19 @@ def cost_of(request: RequestEnded, upstreams: Upstreams) -> tuple[float | None, 
     upstream = upstreams.get(last.provider)
     price = upstream.backend.prices(last.model, request.model) if upstream is not None else None
     return (None, False) if price is None else (price.cost(usage), True)
+
+
+class Costs:
+    """What the latest request has cost, worked out once for all who observe it."""
+
+    def __init__(self, upstreams: Callable[[], Upstreams]) -> None:
+        """@param upstreams: returns those in use."""
+        self._upstreams = upstreams
+        self._request: RequestEnded | None = None
+        self._cost: tuple[float | None, bool] = None, True
+
+    def __call__(self, request: RequestEnded) -> tuple[float | None, bool]:
+        """Return what L{cost_of} does."""
+        if request is not self._request:
+            self._request, self._cost = request, cost_of(request, self._upstreams())
+        return self._cost

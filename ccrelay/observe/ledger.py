@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from ccrelay.observe.bounded import NONE, BoundedNames
-from ccrelay.observe.cost import cost_of
+from ccrelay.observe.cost import Costs
 from ccrelay.observe.histogram import WORKING, Histogram
 from ccrelay.observe.sums import Sums
 from ccrelay.policy.verdict import Verdict
@@ -74,6 +74,7 @@ class Ledger:
     @ivar first_byte: from the head of a request to its answer's first byte, by provider, in seconds.
     @ivar own: the relay's own share of that, in seconds.
     @ivar recent: the last requests, the newest last.
+    @ivar costs: what they have cost.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Ledger:
         @param recent: so many requests are remembered.
         """
         self._upstreams = upstreams
+        self.costs = Costs(upstreams)
         self._wall = wall
         self._listed = listed
         self.models = BoundedNames()
@@ -136,7 +138,7 @@ class Ledger:
         for attempt, following in pairwise(attempts):
             if attempt.provider != following.provider:
                 self.failovers[attempt.provider, attempt.verdict.value] += 1
-        cost, priced = cost_of(request, self._upstreams()) if last else (None, True)
+        cost, priced = self.costs(request) if last else (None, True)
         if request.model or last:
             self._add(request, provider, model, cost, priced=priced)
         self.duration[provider].observe(request.duration)

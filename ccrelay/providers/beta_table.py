@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 ALLOW: Final = "allow"
@@ -18,6 +19,7 @@ Generation = tuple[int, int]
 _GENERATION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 
 
+@lru_cache(maxsize=1024)
 def generation(model: str) -> Generation | None:
     """Return the generation in the name of a Claude model: C{(4, 5)}; None for any other name."""
     found = _GENERATION.search(model.lower())

@@ -98,6 +98,8 @@ class Betas:
         @raise Malformed: if something must go from a body in which a key stands twice.
         """
         flags = flags_in(headers) if self.rows or lesson is not NOTHING_LEARNED else ()
+        if not flags and not self.refused and not lesson.fields:
+            return Fitted(request, headers, ())
         model = generation(request.model) or generation(asked)
         fate = {flag: self._fate(flag, model, lesson, counting=counting) for flag in flags}
         gone = [flag for flag, to in fate.items() if to in (DROP, NEEDLESS)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from twisted.internet.defer import Deferred
@@ -10,8 +9,6 @@ from twisted.internet.defer import Deferred
 from ccrelay.errors import Draining, Full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from twisted.internet.interfaces import IReactorTime
 
     from ccrelay.errors import RelayError
@@ -20,6 +17,22 @@ if TYPE_CHECKING:
 _RETRY_S: Final = 2.0
 _LAST_WORDS_S: Final = 2.0
 """Seconds in which the last answers of a drain may reach their clients."""
+
+
+class _Slot:
+    """A slot that is taken, for a C{with}."""
+
+    __slots__ = ("_exchange", "_in_flight")
+
+    def __init__(self, in_flight: InFlight, exchange: Exchange) -> None:
+        self._in_flight = in_flight
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        """It was taken when it was made."""
+
+    def __exit__(self, *_: object) -> None:
+        self._in_flight.release(self._exchange)
 
 
 class InFlight:
@@ -35,8 +48,7 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._exchanges)
 
-    @contextmanager
-    def holding(self, exchange: Exchange) -> Iterator[None]:
+    def holding(self, exchange: Exchange) -> _Slot:
         """
         Hold a slot while a request is served; it is given back on every way out.
 
@@ -50,13 +62,14 @@ class InFlight:
             msg = f"ccrelay is serving {self.limit} requests (server.max_concurrent); try again in a moment."
             raise Full(msg, retry_after=_RETRY_S)
         self._exchanges.add(exchange)
-        try:
-            yield
-        finally:
-            self._exchanges.discard(exchange)
-            if not self._exchanges and self._empty is not None:
-                empty, self._empty = self._empty, None
-                empty.callback(None)
+        return _Slot(self, exchange)
+
+    def release(self, exchange: Exchange) -> None:
+        """A request is served."""
+        self._exchanges.discard(exchange)
+        if not self._exchanges and self._empty is not None:
+            empty, self._empty = self._empty, None
+            empty.callback(None)
 
     async def drain(self, clock: IReactorTime, seconds: float) -> None:
         """Let no new request in, wait for those being served, and end what is left after that time."""

@@ -11,7 +11,6 @@ from twisted.internet.defer import DeferredLock
 from twisted.logger import ILogObserver
 
 from ccrelay.observe import log as logs
-from ccrelay.observe.cost import cost_of
 from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
 from ccrelay.service.assembly import (
@@ -257,7 +256,7 @@ class Ccrelay(Rooms):
         seen = settings.metrics.enabled or settings.admin.socket is not None
         output = self._log_output if self._log_is_ours else None
         observers: list[IObserver] = [
-            RequestLog(lambda request: cost_of(request, self.upstreams)[0], output, self.wall)
+            RequestLog(lambda request: self._operations.ledger.costs(request)[0], output, self.wall)
         ]
         self._site.observers = [*observers, self._operations.ledger] if seen else observers
         self._operations.change(self._loaded, settings, self.upstreams, self.overrides)

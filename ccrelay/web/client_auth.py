@@ -83,6 +83,8 @@ class ClientAuth:
         @raise Unauthorized: which place held the wrong one, never what it was.
         @raise TooMany: if the client is over its own limit.
         """
+        if not self.subscription and not self.asks:
+            return NOBODY
         key = _text(first(headers, b"x-api-key"))
         bearer = bearer_of(headers)
         known = self._known(key, bearer)

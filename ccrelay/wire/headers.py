@@ -46,18 +46,21 @@ def upward(pairs: Pairs) -> Pairs:
     Everything not named stays here: credentials, cookies, C{host}, forwarding
     and hop-by-hop fields, C{x-ccrelay-*}.
     """
-    return tuple(pair for pair in pairs if pair[0] in _UP_NAMES or pair[0].startswith(_UP_PREFIXES))
+    return tuple([pair for pair in pairs if pair[0] in _UP_NAMES or pair[0].startswith(_UP_PREFIXES)])
 
 
 def downward(pairs: Pairs) -> Pairs:
     """Return the provider's fields that the client gets with an answer to a message."""
-    return tuple(pair for pair in pairs if pair[0] in _DOWN_NAMES or pair[0].startswith(_DOWN_PREFIX))
+    return tuple([pair for pair in pairs if pair[0] in _DOWN_NAMES or pair[0].startswith(_DOWN_PREFIX)])
 
 
 def request_id(pairs: Pairs) -> str:
     """Return the id that an answer's provider has given to the request; empty where it told none."""
-    given = next((value for name in _IDS if (value := first(pairs, name)) is not None), b"")
-    return given.decode("ascii", "replace")
+    for name in _IDS:
+        given = first(pairs, name)
+        if given is not None:
+            return given.decode("ascii", "replace")
+    return ""
 
 
 def downward_resource(pairs: Pairs) -> Pairs:
@@ -71,6 +74,8 @@ def downward_resource(pairs: Pairs) -> Pairs:
 
 def without_beta(pairs: Pairs, flag: bytes) -> Pairs:
     """Return the fields with one flag taken out of C{anthropic-beta}; the field goes if nothing is left."""
+    if first(pairs, b"anthropic-beta") is None:
+        return pairs
     kept: list[tuple[bytes, bytes]] = []
     for name, value in pairs:
         if name != b"anthropic-beta" or flag not in value:

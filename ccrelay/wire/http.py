@@ -44,8 +44,8 @@ class UpstreamRequest:
         """Return this request with the given fields set, replacing any of the same names."""
         if not pairs:
             return self
-        names = {name for name, _ in pairs}
-        kept = tuple(pair for pair in self.headers if pair[0] not in names)
+        names = [name for name, _ in pairs]
+        kept = tuple([pair for pair in self.headers if pair[0] not in names])
         return UpstreamRequest(self.method, self.url, kept + pairs, self.body)
 
 
