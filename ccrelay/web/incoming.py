@@ -72,6 +72,7 @@ class IncomingBody:
         elif self.over:
             self._give()
         else:
+            self.resumeProducing()
             self._want()
             self._timer = self._clock.callLater(_PACE_S, self._pace)
         return result
@@ -99,6 +100,7 @@ class IncomingBody:
     def ended(self) -> None:
         """The channel has the last bytes."""
         self.over = True
+        self.resumeProducing()
         if self._gathered is not None:
             self._give()
         produced, self._produced = self._produced, None
