@@ -17,20 +17,20 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 from zope.interface import implementer
 
 from ccrelay.http1.heads import tokens
+from ccrelay.http1.outbox import Sender
 from ccrelay.http1.outgoing import Outgoing
 from ccrelay.http1.response import WHOLE, Response
-from ccrelay.http1.sending import send_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.web.iweb import IBodyProducer
 
+    from ccrelay.http1.outbox import Outbox
+
 _LONGEST_HEAD: Final = 256 * 1024
 _CUT_OFF: Final = Failure(PotentialDataLoss())
 _INFORMATIONAL: Final = range(100, 200)
-_JOINED: Final = 1024 * 1024
-"""A body shorter than this is copied behind its head, which is cheaper than another system call."""
 _OF_THE_CONNECTION: Final = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
@@ -40,7 +40,7 @@ _OF_THE_CONNECTION: Final = frozenset(
 
 
 @implementer(IHandshakeListener)
-class Connection(Protocol):
+class Connection(Sender, Protocol):
     """
     A connection that carries one request at a time.
 
@@ -53,11 +53,15 @@ class Connection(Protocol):
 
     transport: Any
 
-    def __init__(self, idle: Callable[[Connection], None], lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, idle: Callable[[Connection], None], lost: Callable[[Connection], None], outbox: Outbox
+    ) -> None:
         """
         @param idle: called when an answer is complete and the connection may be kept.
         @param lost: called when it is closed.
         """
+        super().__init__()
+        self.outbox = outbox
         self._on_idle = idle
         self._on_lost = lost
         self.alive = True
@@ -110,14 +114,11 @@ class Connection(Protocol):
         self._method = method
         self._again = again
         waiting = self._waiting = Deferred(self._given_up)
-        if body is None:
-            send_now(self.transport, head)
-        elif isinstance(body, bytes):
-            send_now(self.transport, head + body if len(body) < _JOINED else head)
-            if len(body) >= _JOINED:
-                send_now(self.transport, body)
-        else:
-            self.transport.write(head)
+        self.send(head)
+        if isinstance(body, bytes):
+            self.send(body)
+        elif body is not None:
+            self.flush()
             self._produce(body)
         return waiting
 
@@ -142,7 +143,7 @@ class Connection(Protocol):
 
         self._sending.addCallback(sent).addErrback(broke_off)
 
-    def dataReceived(self, data: bytes) -> None:
+    def dataReceived(self, data: bytes) -> None:  # noqa: PLR0912  each thing that may have come, in its order
         """Parse what came, then act on it."""
         if self._waiting is None and self._response is None:
             self.abort()  # nobody has asked for it
@@ -231,6 +232,7 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Close the connection now; what has not been sent is not wanted."""
         self.alive = False
+        self.forget()
         if self.transport is not None:
             self.transport.abortConnection()
 

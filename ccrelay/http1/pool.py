@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from zope.interface import implementer
 
 from ccrelay.http1.connection import Connection
+from ccrelay.http1.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -25,6 +26,7 @@ class _Place:
 
     def __init__(self, pool: Pool, endpoint: IStreamClientEndpoint) -> None:
         self.endpoint = endpoint
+        self.outbox = pool.outbox
         self.idle: dict[Connection, float] = {}
         self._pool = pool
 
@@ -47,7 +49,7 @@ class _Factory:
         """Part of Twisted's interface; nothing to do."""
 
     def buildProtocol(self, _address: object) -> Any:  # noqa: ANN401  Twisted's IProtocol
-        return Connection(self._place.kept, self._place.lost)
+        return Connection(self._place.kept, self._place.lost, self._place.outbox)
 
 
 class Pool:
@@ -64,6 +66,7 @@ class Pool:
         @param kept: seconds that an idle one is kept.
         """
         self._clock = clock
+        self.outbox = Outbox()
         self._connect_timeout = connect_timeout
         self._kept = kept
         self._places: dict[Hashable, _Place] = {}

@@ -10,7 +10,6 @@ from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
 from ccrelay.http1.heads import rendered
-from ccrelay.http1.sending import send_now
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
     from ccrelay.wire.http import Pairs
 
-_JOINED: Final = 64 * 1024
-"""Bytes up to which a body is copied behind its head, which is cheaper than another system call."""
+
+_LARGE: Final = 16 * 1024
 
 
 class LeanRequest(Request):
@@ -97,11 +96,12 @@ class LeanRequest(Request):
             self.sentLength += len(data)
             if self.chunked:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
-        if head and len(data) > _JOINED:
-            send_now(self.channel.transport, head)
-            head = b""
-        if head or data:
-            send_now(self.channel.transport, head + data)
+        if head:
+            self.channel.send(head)
+        if data:
+            self.channel.send(data)
+            if len(data) > _LARGE:
+                self.channel.flush()  # so that a client that does not read is noticed before more comes
 
     def _head(self) -> bytes:
         made = self._made_response_headers
@@ -130,7 +130,7 @@ class LeanRequest(Request):
             self.write(b"")
         channel = self.channel
         if self.chunked:
-            send_now(channel.transport, b"0\r\n\r\n")
+            channel.send(b"0\r\n\r\n")
         self.finished = 1
         channel.requestDone(self)
         self.channel = None

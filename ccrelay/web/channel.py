@@ -31,6 +31,7 @@ class RelayChannel(Habits, Channel):
 
     def connectionMade(self) -> None:
         """A client has connected."""
+        self.outbox = self.site.outbox
         super().connectionMade()
         self.local = isinstance(self.transport.getHost(), UNIXAddress)
         self.site.channels.add(self)
@@ -48,6 +49,10 @@ class RelayChannel(Habits, Channel):
             self.head_began()
         elif self._head_timer is not None:
             self.head_done()
+
+    def tell(self, data: bytes) -> None:
+        """Send what is no answer to a request."""
+        self.send(data)
 
     def malformed(self) -> None:
         """Answer what is no request, and close."""
@@ -173,6 +178,10 @@ class TwistedChannel(Habits, HTTPChannel):
     def timeoutConnection(self) -> None:
         """Close a connection that was idle for too long; give up a body that has stopped moving."""
         self.idle()
+
+    def tell(self, data: bytes) -> None:
+        """Send what is no answer to a request."""
+        self.transport.write(data)
 
     def _respondToBadRequestAndDisconnect(self) -> None:
         self.head_done()

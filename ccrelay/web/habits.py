@@ -36,6 +36,7 @@ class Habits:
     requests: list[Any]
     callLater: Callable[..., IDelayedCall]
     loseConnection: Callable[[], None]
+    tell: Callable[[bytes], None]
 
     lingering = False
     _head_timer: IDelayedCall | None = None
@@ -104,7 +105,7 @@ class Habits:
         self.head_done()
         request_id = self.site.refused(status, message)
         body = envelope(kind, message, request_id)
-        self.transport.write(
+        self.tell(
             b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
             b"x-ccrelay-request-id: %b\r\nrequest-id: %b\r\nconnection: close\r\n\r\n%b"
             % (status, reason, len(body), request_id.encode(), request_id.encode(), body)

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.web.server import Site
 
 from ccrelay.errors import Malformed, RelayError
+from ccrelay.http1.outbox import Outbox
 from ccrelay.relay.exchange import Exchange
 from ccrelay.web.channel import RelayChannel, TwistedChannel
 from ccrelay.web.errors import error_answer
@@ -70,6 +71,7 @@ class RelaySite(Site):
         self.root = root
         self.gate = gate
         self.clock = clock
+        self.outbox = Outbox()
         self.channels: set[Any] = set()
         self._closed: Deferred[None] | None = None
         self._new_id = new_id

@@ -1,0 +1,82 @@
+"""What is written in one turn of the reactor, sent at its end."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ccrelay.http1.sending import send_now
+
+_MOST: Final = 16
+"""So many connections wait for the end of a turn at most."""
+_JOINED: Final = 256 * 1024
+"""Bytes up to which pieces are copied into one, which is cheaper than another system call."""
+
+
+class Outbox:
+    """
+    The connections that have something to send.
+
+    Sending wakes who receives, and that is most of what it costs; sent one
+    after the other, several messages find their receiver awake.  With 16
+    clients that is 12 % of a small request.  And what is written to one
+    connection in a turn, such as several events, goes out in one piece.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Sender] = []
+        self._due = False
+
+    def add(self, sender: Sender) -> None:
+        """Let something be sent to when this turn is over."""
+        self._waiting.append(sender)
+        if len(self._waiting) >= _MOST:
+            self._flush()
+        elif not self._due:
+            self._due = True
+            sender.transport.reactor.callLater(0, self._end_of_turn)
+
+    def _end_of_turn(self) -> None:
+        self._due = False
+        self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for sender in waiting:
+            sender.flush()
+
+
+class Sender:
+    """The sending half of a connection."""
+
+    transport: Any
+    outbox: Outbox
+
+    def __init__(self) -> None:
+        self._unsent: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        """Send bytes when this turn is over."""
+        self._unsent.append(data)
+        if len(self._unsent) == 1:
+            self.outbox.add(self)
+
+    def flush(self) -> None:
+        """Send at once what waits for the end of the turn."""
+        unsent = self._unsent
+        if not unsent:
+            return
+        if len(unsent) > 1:
+            if sum(map(len, unsent)) > _JOINED:
+                self._unsent = []
+                for data in unsent:
+                    send_now(self.transport, data)
+                return
+            data = b"".join(unsent)
+        else:
+            data = unsent[0]
+        unsent.clear()
+        send_now(self.transport, data)
+
+    def forget(self) -> None:
+        """Send nothing of what waits: the connection is cut."""
+        self._unsent.clear()
