@@ -52,6 +52,7 @@ class Channel(Sender, Parsing):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
         self.transport.registerProducer(self, True)  # noqa: FBT003  Twisted's
+        self.expect_request()
 
     def dataReceived(self, data: bytes) -> None:
         """Parse what came, unless a request that is complete is still being answered."""
@@ -105,6 +106,8 @@ class Channel(Sender, Parsing):
     def requestDone(self, request: Any) -> None:  # noqa: ANN401  what requestFactory makes
         """An answer is whole: go on with the next request."""
         self.requests.remove(request)
+        if not self.requests:
+            self.expect_request()
         if not request.lasting:
             self.loseConnection()
             return
