@@ -16,7 +16,8 @@ LONGEST = 300
 def ladder() -> dict[str, int]:
     """Return the rooms of the ladder drawn in ccrelay/__init__.py, each with its rung; 0 is the top."""
     drawn = ast.get_docstring(ast.parse((ROOT / "ccrelay/__init__.py").read_text()))
-    rungs = re.findall(r"^    ([a-z0-9]+)(?:  ([a-z]+))?  +\S", drawn.partition("The ladder")[2], re.MULTILINE)
+    ladder = drawn.partition("The ladder")[2]
+    rungs = re.findall(r"^    ([a-z0-9]+)(?:  ([a-z]+))?  +\S", ladder, re.MULTILINE)
     return {room: rung for rung, rooms in enumerate(rungs) for room in rooms if room}
 
 

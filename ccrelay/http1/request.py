@@ -42,6 +42,7 @@ class LeanRequest(Request):
     _made_request_headers: Headers | None = None
     _made_response_headers: Headers | None = None
     _bodiless = False
+    _streaming = False
 
     def __init__(self, channel: Any, pairs: Pairs) -> None:  # noqa: ANN401  a Channel, which makes these
         Componentized.__init__(self)
@@ -81,6 +82,12 @@ class LeanRequest(Request):
 
     def write(self, data: bytes) -> None:
         """Write bytes of the answer; its head goes with the first ones."""
+        if self._streaming and data:  # nearly always: one question for each event
+            self.sentLength += len(data)
+            self.channel.send(b"%x\r\n%b\r\n" % (len(data), data))
+            if len(data) > _LARGE:
+                self.channel.flush()
+            return
         if self.finished:
             msg = "Request.write called on a request after Request.finish was called."
             raise RuntimeError(msg)
@@ -96,6 +103,7 @@ class LeanRequest(Request):
             self.sentLength += len(data)
             if self.chunked:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._streaming = bool(self.chunked) and not self._bodiless
         if head:
             self.channel.send(head)
         if data:
@@ -132,6 +140,7 @@ class LeanRequest(Request):
         if self.chunked:
             channel.send(b"0\r\n\r\n")
         self.finished = 1
+        self._streaming = False
         channel.requestDone(self)
         self.channel = None
         waiting, self.notifications = self.notifications, []
@@ -141,6 +150,7 @@ class LeanRequest(Request):
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone before the answer was whole."""
         self._disconnected = True
+        self._streaming = False
         self.channel = None
         waiting, self.notifications = self.notifications, []
         for each in waiting:

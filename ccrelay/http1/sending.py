@@ -24,13 +24,19 @@ def send_now(transport: Any, data: bytes) -> None:  # noqa: ANN401  whatever a c
         or transport._aborting  # noqa: SLF001
     )
     if idle and transport.connected:
-        left = memoryview(data)
-        while left:
-            sent = transport.writeSomeData(left)
-            if not isinstance(sent, int) or not sent:
-                break  # the socket is full; or the connection is lost, as the transport will find out itself
-            left = left[sent:]
-        if not left:
-            return
-        data = bytes(left)
+        left = None
+        try:
+            sent = transport.socket.send(data)
+            if sent == len(data):
+                return
+            left = memoryview(data)
+            while sent:
+                left = left[sent:]
+                sent = transport.socket.send(left) if left else 0
+            if not left:
+                return
+        except OSError:
+            pass  # the socket is full; or the connection is lost, as the transport will find out itself
+        if left is not None:
+            data = bytes(left)
     transport.write(data)

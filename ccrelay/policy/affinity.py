@@ -9,6 +9,8 @@ from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from ccrelay.policy.rendezvous import Rendezvous
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ class Move(enum.Enum):
     """Back to the provider that it had to leave."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """
     A provider, and the name of one of its keys.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,8 +24,7 @@ _AFTER: Final = re.compile(r"(?:\[[^\[\]]*\]|-v\d+(?::\d+)?|[-@]20\d{6}|[-@](?:l
 _OLD_ORDER: Final = re.compile(r"^claude-(\d+(?:-\d+)?)-(opus|sonnet|haiku)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(msgspec.Struct, frozen=True):
     """
     What a new request wants, as far as it can be told beforehand; sizes are in tokens.
 

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+from msgspec import structs
+
 from ccrelay.providers.beta_table import ALLOW, DROP, NEEDLESS, Row, fields_of, generation
 from ccrelay.wire.body_fields import without_fields
 
@@ -46,8 +49,7 @@ class Lesson:
 NOTHING_LEARNED: Final = Lesson()
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(msgspec.Struct, frozen=True):
     """
     A request as it may go to a provider.
 
@@ -116,7 +118,7 @@ class Betas:
         paths |= dict.fromkeys(sorted(lesson.fields))
         body, taken = without_fields(request.body, paths)
         return Fitted(
-            request if body is request.body else replace(request, body=body),
+            request if body is request.body else structs.replace(request, body=body),
             headers if all(to == ALLOW for to in fate.values()) else _renamed(headers, fate),
             (*gone, *taken),
         )

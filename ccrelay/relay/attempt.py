@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from ccrelay.errors import Broken, ClientError, FirstByteTimeout, UpstreamError
 from ccrelay.policy.moment import Moment
@@ -43,8 +45,7 @@ _COMPLAINT_S: Final = 10.0
 """Seconds that the body of a refusal is waited for; its status says enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """
     What a client asked for, as every attempt needs it.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ccrelay.policy.verdict import Verdict
 from ccrelay.providers.betas import NOTHING_LEARNED

@@ -130,6 +130,7 @@ class Ccrelay(Rooms):
         if set_component is not None:
             set_component(ILogObserver, self._log_output)
             self._log_is_ours = True
+            self._log_output.soon = partial(self._reactor.callLater, 0)
             self._show(self._settings)
         super().setServiceParent(parent)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 Pairs: TypeAlias = tuple[tuple[bytes, bytes], ...]
 """Header fields in the order they came, each name in lower case; a name may repeat."""
@@ -26,8 +27,8 @@ def media_type(pairs: Pairs) -> bytes:
     return (first(pairs, b"content-type") or b"").partition(b";")[0].strip().lower()
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+# Structs are made several times as fast as frozen dataclasses, and these are made for each request.
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """
     A request for a provider, whole but for its credential.
 
@@ -37,8 +38,11 @@ class UpstreamRequest:
 
     method: str
     url: str
-    headers: Pairs = field(repr=False)
+    headers: Pairs
     body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"UpstreamRequest(method={self.method!r}, url={self.url!r}, body={self.body!r})"
 
     def adding(self, *pairs: tuple[bytes, bytes]) -> UpstreamRequest:
         """Return this request with the given fields set, replacing any of the same names."""
@@ -49,8 +53,7 @@ class UpstreamRequest:
         return UpstreamRequest(self.method, self.url, kept + pairs, self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(msgspec.Struct, frozen=True):
     """
     The status and header fields of an answer.
 
@@ -58,5 +61,8 @@ class ResponseHead:
     """
 
     status: int
-    headers: Pairs = field(repr=False)
+    headers: Pairs
     length: int | None = None
+
+    def __repr__(self) -> str:
+        return f"ResponseHead(status={self.status!r}, length={self.length!r})"

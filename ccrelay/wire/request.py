@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ccrelay.errors import Malformed
 from ccrelay.wire.splice import with_value
@@ -88,8 +88,7 @@ class Glance(msgspec.Struct, frozen=True):
     first: msgspec.Raw | None
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesRequest:
+class MessagesRequest(msgspec.Struct, frozen=True):
     """
     What a client asked for.
 

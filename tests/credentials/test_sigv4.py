@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import replace as replaced
 
+from msgspec.structs import replace
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -109,7 +110,8 @@ class SignatureTests(SynchronousTestCase):
 
     def test_without_a_session(self) -> None:
         """Keys that do not expire have no session token, and none of an earlier signature stays."""
-        again = signed(signed(REQUEST, KEYS, "us-east-1", WALL), replace(KEYS, session_token=None), "r", WALL)
+        before = signed(REQUEST, KEYS, "us-east-1", WALL)
+        again = signed(before, replaced(KEYS, session_token=None), "r", WALL)
         self.assertIsNone(first(again.headers, b"x-amz-security-token"))
         verified(again)
 
@@ -217,7 +219,7 @@ class SigV4Tests(SynchronousTestCase):
         self.credential.cache.warm(WALL)
         self.fetches.bring(Fetched(KEYS))
         made = self.successResultOf(self.credential.authorize(REQUEST, WALL))
-        same_key = replace(KEYS, session_token=Secret("an older session's"))
+        same_key = replaced(KEYS, session_token=Secret("an older session's"))
         for other in (old, signed(REQUEST, same_key, "us-east-1", WALL)):
             self.assertTrue(self.credential.refused(other))
             self.assertEqual(self.credential.cache.held, KEYS)

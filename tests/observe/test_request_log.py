@@ -1,8 +1,8 @@
 """The request log: one line for every request whatever its end, one for every attempt that failed."""
 
 import json
-from msgspec.structs import replace
 
+from msgspec.structs import replace
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 

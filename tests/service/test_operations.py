@@ -4,10 +4,10 @@ import io
 import json
 import re
 from collections.abc import Callable
-from msgspec.structs import replace
 from typing import Any
 from unittest import mock
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 

@@ -66,7 +66,7 @@ class UploadTests(DoorTestCase):
         """While the provider is being connected to the client is held back as well."""
         self.stack.network.blackhole("a")
         peer = self.stack.send(b"x" * LONG, path="/v1/files", headers=LENGTH)
-        self.assertGreater(peer.transport.waiting, LONG - 400_000)
+        self.assertGreater(peer.transport.waiting, LONG - 600_000)
         self.stack.go(10)
         words = "The provider a did not answer: no connection within 10 s."
         self.assert_refused(self.stack, self.stack.answer(peer), 502, "api_error", words)
