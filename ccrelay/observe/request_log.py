@@ -77,17 +77,24 @@ class RequestLog:
         attempts, usage = request.attempts, request.usage
         cost = self._cost(request)
         last = attempts[request.answered] if attempts else None
+        session, path, model, why = request.session, request.path, request.model, request.why
+        sent = last.model if last and last.model != model else ""
+        upstream_id = last.upstream_id if last else ""
+        told = f"{session}{path}{model}{sent}{upstream_id}{why}"
+        if len(told) > _LONGEST or not told.isprintable():  # one look at all that came from outside
+            session, path, model, why = _clipped(session), _clipped(path), _clipped(model), _clipped(why)
+            sent, upstream_id = _clipped(sent), _clipped(upstream_id)
         fields: dict[str, Any] = {
             "id": request.id,
             "client": request.client,
-            "session": _clipped(request.session),
+            "session": session,
             "method": request.method,
-            "path": _clipped(request.path),
+            "path": path,
             "provider": last.provider if last else None,
             "key": last.key if last else None,
-            "model": _clipped(request.model),
-            "model_sent": _clipped(last.model) if last and last.model != request.model else None,
-            "upstream_id": _clipped(last.upstream_id) if last else None,
+            "model": model,
+            "model_sent": sent,
+            "upstream_id": upstream_id,
             "stream": request.stream or None,
             "attempts": len(attempts) or None,
             "tried": [f"{a.provider}/{a.key}" for a in attempts] if len(attempts) > 1 else None,
@@ -100,7 +107,7 @@ class RequestLog:
             "cost_usd": None if cost is None else round(cost, 6),
             "ttfb_ms": _ms(request.first_byte),
             "duration_ms": _ms(request.duration),
-            "ended": _clipped(request.why),
+            "ended": why,
         }
         if self._output is not None:
             level = LogLevel.debug if request.quiet else LogLevel.info

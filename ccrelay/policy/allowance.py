@@ -144,7 +144,7 @@ class Allowance:
     def take(self, ask: Ask, now: float) -> Lease:
         """Reserve what a request is expected to cost, whether it fits or not."""
         request = self._requests.take(1, now)
-        tokens = tuple((amount, window.take(amount(ask), now)) for _, amount, window in self._tokens)
+        tokens = tuple([(amount, window.take(amount(ask), now)) for _, amount, window in self._tokens])
         self.in_flight += 1
         self.taken += 1
         self._changed()
@@ -229,6 +229,8 @@ class Lease:
             self._end()
 
     def _correct(self, usage: Usage, least_output: int) -> None:
+        if not self._tokens:
+            return  # only requests are counted
         charged = charged_input(usage, cache_reads=self._cache_reads)
         self._ask = Ask(
             self._ask.model,

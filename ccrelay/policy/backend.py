@@ -124,6 +124,8 @@ def those_with_the_model(ways: list[Way]) -> list[Way]:
     A provider lacks it if it lists models and this is none of them, while
     another one lists or maps it; who lists nothing may have any.
     """
+    if len(ways) == 1:
+        return ways
     named = [way for way in ways if way.backend.names(way.asked, way.model)]
     if not named or len(named) == len(ways):
         return ways

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import iscoroutine
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -61,7 +61,7 @@ class Direct:
         except Exception:  # noqa: BLE001  every error has its answer, as Klein sees to
             self._lost(Failure(), request)
             return True
-        if iscoroutine(result):
+        if isinstance(result, CoroutineType):
             work = Deferred.fromCoroutine(result)
             if not work.called:
                 request.leaving = work.cancel

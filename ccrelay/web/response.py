@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ccrelay.wire.http import first
+
 if TYPE_CHECKING:
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.interfaces import IPausable
@@ -80,7 +82,7 @@ class ClientResponse:
         exchange = self._exchange
         own_id = exchange.id.encode("ascii")
         fields = [(b"x-ccrelay-request-id", own_id)]
-        if not any(name == b"request-id" for name, _ in headers):
+        if first(headers, b"request-id") is None:
             fields.append((b"request-id", own_id))
         route = exchange.route
         if self._debug and route is not None:
