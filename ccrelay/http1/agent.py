@@ -10,6 +10,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent
 from zope.interface import implementer
 
 from ccrelay.http1.heads import rendered
+from ccrelay.wire.http import first
 
 if TYPE_CHECKING:
     from typing import Any
@@ -76,7 +77,7 @@ class Agent:
             framing = ((b"transfer-encoding", b"chunked"),)
         else:
             framing = ((b"content-length", b"%d" % body.length),)
-        if not any(name == b"host" for name, _ in fields):
+        if first(fields, b"host") is None:
             fields = (target.host, *fields)
         head = rendered(method + target.line, fields + framing)
         return self._pool.ask(target.place, method, head, body)

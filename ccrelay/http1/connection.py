@@ -114,10 +114,11 @@ class Connection(Sender, Protocol):
         self._method = method
         self._again = again
         waiting = self._waiting = Deferred(self._given_up)
-        self.send(head)
         if isinstance(body, bytes):
-            self.send(body)
-        elif body is not None:
+            self.send(head, body)
+        else:
+            self.send(head)
+        if body is not None and not isinstance(body, bytes):
             self.flush()
             self._produce(body)
         return waiting

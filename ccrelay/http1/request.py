@@ -104,12 +104,10 @@ class LeanRequest(Request):
             if self.chunked:
                 data = b"%x\r\n%b\r\n" % (len(data), data)
         self._streaming = bool(self.chunked) and not self._bodiless
-        if head:
-            self.channel.send(head)
-        if data:
-            self.channel.send(data)
-            if len(data) > _LARGE:
-                self.channel.flush()  # so that a client that does not read is noticed before more comes
+        if head or data:
+            self.channel.send(head, data)
+        if len(data) > _LARGE:
+            self.channel.flush()  # so that a client that does not read is noticed before more comes
 
     def _head(self) -> bytes:
         made = self._made_response_headers

@@ -55,7 +55,7 @@ class RequestLog:
                 "mended": attempt.mended,
             }
             self._log.debug("request adapted", **{FIELDS: adapted})
-        if attempt.verdict in {Verdict.OK, Verdict.CANCELLED}:
+        if attempt.verdict is Verdict.OK or attempt.verdict is Verdict.CANCELLED:
             return
         fields = {
             "id": attempt.request,

@@ -51,7 +51,7 @@ class Conversation:
     def __post_init__(self) -> None:
         """Make the digest, which is asked for several times in a request."""
         parts = (self.client, self.session, self.model)
-        object.__setattr__(self, "digest", _digest(part.encode("utf-8", "surrogatepass") for part in parts))
+        object.__setattr__(self, "digest", _digest([part.encode("utf-8", "surrogatepass") for part in parts]))
 
 
 def named_session(headers: Pairs, user_session: str) -> str:
@@ -103,8 +103,5 @@ def _unmarked(json: bytes) -> bytes:
 
 def _digest(parts: Iterable[bytes]) -> bytes:
     """Return a digest in which the borders between the parts count."""
-    digest = blake2b(digest_size=_DIGEST_BYTES)
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    bordered = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    return blake2b(bordered, digest_size=_DIGEST_BYTES).digest()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ccrelay.wire.usage import Usage
 
 _MILLION: Final = 1_000_000
+_MOST_FOUND: Final = 1000
 _EVERY_MODEL: Final = "*"
 _LONGEST: Final = 256
 
@@ -88,7 +89,7 @@ class Price:
 class Prices:
     """A provider's prices: what its operator wrote, for a model or for C{*}, then what is published."""
 
-    __slots__ = ("_published", "_table")
+    __slots__ = ("_found", "_published", "_table")
 
     def __init__(self, table: Mapping[str, Price], published: Mapping[str, Price] | None = None) -> None:
         """
@@ -97,6 +98,7 @@ class Prices:
         """
         self._table = dict(table)
         self._published = published or {}
+        self._found: dict[tuple[str, ...], Price | None] = {}
 
     def __call__(self, *names: str) -> Price | None:
         """
@@ -107,6 +109,14 @@ class Prices:
 
         @param names: what the model is called, the most telling first: by the provider, by the client.
         """
+        # The same few names come with every request.
+        if names not in self._found:
+            if len(self._found) >= _MOST_FOUND:
+                self._found.clear()
+            self._found[names] = self._look(names)
+        return self._found[names]
+
+    def _look(self, names: tuple[str, ...]) -> Price | None:
         for name in names:
             found = self._table.get(name) or self._table.get(name.partition("[")[0])
             if found is not None:

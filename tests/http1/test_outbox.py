@@ -37,7 +37,7 @@ class OutboxTests(SynchronousTestCase):
         """Connect nobody yet."""
         self.clock = Clock()
         self.network = Network(self.clock)
-        self.outbox = Outbox()
+        self.outbox = Outbox(lambda: 0.0)
         self.lines: list[Line] = []
         self.network.listen("relay", Factory.forProtocol(self.made))
 
@@ -62,6 +62,17 @@ class OutboxTests(SynchronousTestCase):
         self.assertEqual(heard.pieces, [])
         self.network.go()
         self.assertEqual(heard.pieces, [b"one two three"])
+
+    def test_alone(self) -> None:
+        """What is written long after the one before does not wait for the end of its turn."""
+        times = iter((1.0, 1.001, 1.0011, 1.0012))
+        self.outbox = Outbox(lambda: next(times))
+        heard = self.connected(4)
+        for number, line in enumerate(self.lines):
+            line.send(b"for %d" % number, b"!")
+        self.assertEqual([line.transport.waiting or len(line._unsent) for line in self.lines], [0, 0, 2, 2])
+        self.network.go()
+        self.assertEqual([b"".join(each.pieces) for each in heard], [b"for %d!" % n for n in range(4)])
 
     def test_many_connections(self) -> None:
         """However many connections are written to in a turn, each of them is sent to."""
