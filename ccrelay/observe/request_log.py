@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 from twisted.logger import Logger, LogLevel
 
-from ccrelay.observe.log import FIELDS
+from ccrelay.observe.log import FIELDS, fields_of, stamped
 from ccrelay.policy.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -16,6 +17,42 @@ if TYPE_CHECKING:
     from ccrelay.relay.events import AttemptEnded, RequestEnded
 
 _LONGEST = 256
+
+
+class RequestLine(msgspec.Struct, omit_defaults=True):
+    """
+    The line of a request; what is as here by default says nothing, and is left out.
+
+    As a dictionary it would be made, looked through and encoded in three
+    times the time, which is 3 % of a small request.
+    """
+
+    time: str
+    level: str
+    message: str
+    id: str
+    client: str = ""
+    session: str = ""
+    method: str = ""
+    path: str = ""
+    provider: str = ""
+    key: str = ""
+    model: str = ""
+    model_sent: str = ""
+    upstream_id: str = ""
+    stream: bool = False
+    attempts: int = 0
+    tried: list[str] | None = None
+    status: int = -1
+    bytes: int = -1
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cost_usd: float | None = None
+    ttfb_ms: float | None = None
+    duration_ms: float | None = None
+    ended: str = ""
 
 
 class RequestLog:
@@ -84,37 +121,40 @@ class RequestLog:
         if len(told) > _LONGEST or not told.isprintable():  # one look at all that came from outside
             session, path, model, why = _clipped(session), _clipped(path), _clipped(model), _clipped(why)
             sent, upstream_id = _clipped(sent), _clipped(upstream_id)
-        fields: dict[str, Any] = {
-            "id": request.id,
-            "client": request.client,
-            "session": session,
-            "method": request.method,
-            "path": path,
-            "provider": last.provider if last else None,
-            "key": last.key if last else None,
-            "model": model,
-            "model_sent": sent,
-            "upstream_id": upstream_id,
-            "stream": request.stream or None,
-            "attempts": len(attempts) or None,
-            "tried": [f"{a.provider}/{a.key}" for a in attempts] if len(attempts) > 1 else None,
-            "status": request.status,
-            "bytes": request.sent,
-            "input_tokens": usage.input,
-            "output_tokens": usage.output,
-            "cache_read_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
-            "cost_usd": None if cost is None else round(cost, 6),
-            "ttfb_ms": _ms(request.first_byte),
-            "duration_ms": _ms(request.duration),
-            "ended": why,
-        }
+        wall = self._wall()
+        line = RequestLine(
+            stamped(wall),
+            "debug" if request.quiet else "info",
+            "request",
+            request.id,
+            request.client,
+            session,
+            request.method,
+            path,
+            last.provider if last else "",
+            last.key if last else "",
+            model,
+            sent,
+            upstream_id,
+            request.stream,
+            len(attempts),
+            [f"{a.provider}/{a.key}" for a in attempts] if len(attempts) > 1 else None,
+            request.status,
+            request.sent,
+            usage.input,
+            usage.output,
+            usage.cache_read,
+            usage.cache_write,
+            None if cost is None else round(cost, 6),
+            _ms(request.first_byte),
+            _ms(request.duration),
+            why,
+        )
         if self._output is not None:
-            level = LogLevel.debug if request.quiet else LogLevel.info
-            self._output.tell(self._wall(), level, "request", fields)
+            self._output.tell(LogLevel.debug if request.quiet else LogLevel.info, wall, line)
             return
         emit = self._log.debug if request.quiet else self._log.info
-        emit("request", **{FIELDS: fields})
+        emit("request", **{FIELDS: fields_of(line)})
 
 
 def _ms(seconds: float | None) -> float | None:
