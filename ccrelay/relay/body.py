@@ -107,6 +107,10 @@ class BodyRelay:
         whole = translator.feed(data)
         if not whole:
             return
+        if self._answering is None and translator.stage == Stage.CONTENT and translator.error is None:
+            self._watching(whole)  # nearly always: content is flowing
+            self._stream.send(whole, split=translator.split)
+            return
         if translator.error_first:
             self._done()
             return

@@ -45,6 +45,9 @@ class EventReader:
 
         An event that grows over L{LONGEST_HELD} is handed out in pieces.
         """
+        if not self._tail and data.endswith(b"\n\n"):
+            self.split = False
+            return data
         if self._tail:
             data = self._tail + data
         end = _after_last_event(data)
@@ -62,6 +65,8 @@ class EventReader:
 
 def _after_last_event(data: bytes) -> int:
     """Return the index behind the last blank line in C{data}, or 0."""
+    if data.endswith(b"\n\n"):
+        return len(data)  # nearly always
     if b"\r" not in data:
         return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
     end = 0
