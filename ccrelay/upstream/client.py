@@ -11,13 +11,14 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 from ccrelay.errors import FirstByteTimeout, NoneFree, UpstreamError
 from ccrelay.http1.response import Response
 from ccrelay.upstream.body import COMPLAINT_LIMIT, Collected, RequestBody, ResponseBody
+from ccrelay.upstream.deadlines import Deadlines
 from ccrelay.upstream.failures import broken_body, ended_by_us, upstream_error
 from ccrelay.wire.http import ResponseHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.interfaces import IDelayedCall, IReactorTime
+    from twisted.internet.interfaces import IReactorTime
     from twisted.web.iweb import IBodyProducer, IResponse
 
     from ccrelay.upstream.body import IReceiver
@@ -101,6 +102,10 @@ def _fields(response: IResponse) -> Pairs:
     return tuple((name.lower(), value) for name, values in listed for value in values)
 
 
+def _too_late(within: float) -> FirstByteTimeout:
+    return FirstByteTimeout(f"no answer began within {within:g} s")
+
+
 class ITreq(Protocol):
     """A treq client as it is used here."""
 
@@ -139,6 +144,7 @@ class UpstreamClient:
         self._patience = patience
         self.free = limit
         self._queue: deque[Deferred[None]] = deque()
+        self._deadlines = Deadlines(clock)
 
     async def send(
         self,
@@ -194,27 +200,24 @@ class UpstreamClient:
         if body is None and request.body is not None:
             body = RequestBody(request.body)
 
-        timer: IDelayedCall | None = None
+        late = False
         try:
             sending = self._treq.send(request.method, request.url, request.headers, body)
-            # Not addTimeout, whose two callbacks cost as much again as the timer.
-            timer = self._clock.callLater(within, sending.cancel)
-            return await sending
+            self._deadlines.add(sending, within)
+            try:
+                return await sending
+            finally:
+                late = self._deadlines.done(sending)
         except (CancelledError, UpstreamError):
-            if timer is not None and not timer.active():
-                msg = f"no answer began within {within:g} s"
-                raise FirstByteTimeout(msg) from None
+            if late:
+                raise _too_late(within) from None
             raise
         except Exception as error:  # noqa: BLE001  everything a transport can raise becomes one of our tree
-            if timer is not None and not timer.active():
-                msg = f"no answer began within {within:g} s"
-                raise FirstByteTimeout(msg) from None
+            if late:
+                raise _too_late(within) from None
             if ended_by_us(error):
                 raise CancelledError from None
             raise broken_body(error) or upstream_error(error) from None
-        finally:
-            if timer is not None and timer.active():
-                timer.cancel()
 
     def retire(self) -> None:
         """Keep no connection any more; those in use end with their requests."""
