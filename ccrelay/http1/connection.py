@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from ccrelay.http1.heads import tokens
 from ccrelay.http1.outbox import Sender
-from ccrelay.http1.outgoing import Outgoing
+from ccrelay.http1.outgoing import Large, Outgoing
 from ccrelay.http1.response import WHOLE, Response
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LONGEST_HEAD: Final = 256 * 1024
 _CUT_OFF: Final = Failure(PotentialDataLoss())
+_LARGE: Final = 4 * 1024 * 1024
 _INFORMATIONAL: Final = range(100, 200)
 _OF_THE_CONNECTION: Final = frozenset(
     {
@@ -114,14 +115,23 @@ class Connection(Sender, Protocol):
         self._method = method
         self._again = again
         waiting = self._waiting = Deferred(self._given_up)
-        if isinstance(body, bytes):
+        if body is None:
+            self.send(head)
+        elif not isinstance(body, bytes):
+            self.send(head)
+            self.flush()
+            self._produce(body)
+        elif len(body) < _LARGE:
             self.send(head, body)
         else:
             self.send(head)
-        if body is not None and not isinstance(body, bytes):
             self.flush()
-            self._produce(body)
+            self._sending = Large(self.transport, body).begin()
+            self._sending.addCallbacks(self._sent, lambda _: None)
         return waiting
+
+    def _sent(self, _result: None) -> None:
+        self._sending = None
 
     def _produce(self, body: IBodyProducer) -> None:
         length = None if body.length is UNKNOWN_LENGTH else body.length

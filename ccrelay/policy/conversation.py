@@ -30,6 +30,11 @@ _ONE_TEXT: Final = re.compile(
     rb"\s*\}\s*\]",
     re.DOTALL,
 )
+_FIRST_TEXT: Final = re.compile(
+    rb'("content"\s*:\s*)\[\s*\{\s*(?:' + _IS_TEXT + rb"\s*,\s*)?" + rb'"text"\s*:\s*', re.DOTALL
+)
+_LOOKED_AT: Final = 128 * 1024
+"""Bytes of what a conversation began with that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,22 @@ def opening_session(system: bytes, tools: bytes, message: bytes) -> str:
     @param system: the JSON of C{system}, as the client wrote it; empty where it is absent.
     @param tools: likewise the JSON of C{tools}.
     @param message: likewise the JSON of the first message whose role is C{user}.
+    Of a part longer than 128 KiB only the beginning counts.
+
     @return: 32 hexadecimal digits.
     """
-    spoken = _ONE_TEXT.sub(lambda found: found[1] + (found[2] or found[3]), _unmarked(message))
-    return _digest((_unmarked(system), _unmarked(tools), spoken)).hex()
+    if len(message) > _LOOKED_AT:
+        spoken = _FIRST_TEXT.sub(rb"\1", _beginning(message), 1)
+    else:
+        spoken = _ONE_TEXT.sub(lambda found: found[1] + (found[2] or found[3]), _unmarked(message))
+    return _digest((_beginning(system), _beginning(tools), spoken)).hex()
+
+
+def _beginning(json: bytes) -> bytes:
+    """Return JSON without marks, and of much only the beginning."""
+    if len(json) <= _LOOKED_AT:
+        return _unmarked(json)
+    return _unmarked(json[:_LOOKED_AT])[: _LOOKED_AT // 2]  # marks in it may have come or gone
 
 
 def _unmarked(json: bytes) -> bytes:

@@ -11,6 +11,7 @@ from ccrelay.providers.betas import NOTHING_LEARNED
 from ccrelay.providers.learned import rejection
 from ccrelay.wire import headers as fields
 from ccrelay.wire.thinking import (
+    any_foreign,
     refuses_signature,
     repaired,
     thinking_off,
@@ -127,8 +128,9 @@ class Fitting:
         """
         upstream, model = self._upstream, self._route.model
         request, removed = self._request, 0
-        if request.glance is None or request.glance.thinking:
-            trimmed = without_foreign(request.body, upstream.family, upstream.lessons.provenance)
+        glance, provenance = request.glance, upstream.lessons.provenance
+        if glance is None or any_foreign(glance.thoughts, upstream.family, provenance):
+            trimmed = without_foreign(request.body, upstream.family, provenance)
             removed = trimmed.removed
             if removed:
                 request = replace(request, body=trimmed.body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ccrelay.providers.learned import LearnedBetas
-from ccrelay.wire.thinking import Provenance
+from ccrelay.wire.provenance import Provenance
 
 
 @dataclass(slots=True)

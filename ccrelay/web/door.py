@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from klein import Klein
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from ccrelay.web import models
 from ccrelay.web.answering import answer, exchange_of, failed, readiness, require_json, say_errors
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _Route = TypeVar("_Route", bound="Callable[..., Any]")
 
+_LONG: Final = 8 * 1024 * 1024
+"""Bytes of a request of which each look takes milliseconds."""
 _ANY: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _RESOURCES: Final = (
     "/v1/messages/batches", "/v1/files", "/v1/skills", "/v1/agents", "/v1/sessions",
@@ -164,6 +167,8 @@ class Door:
                 body = await request.body.gather(serving.max_body)
             exchange.received = self._clock.seconds() - exchange.started
             asked = MessagesRequest.parse(body)
+            if len(body) > _LONG:  # others go on in between
+                await deferLater(self._clock, 0)
             exchange.model, exchange.stream = asked.model, asked.stream and not counting
             session = first(request.pairs, b"x-claude-code-session-id")
             exchange.session = session.decode("ascii", "replace") if session else asked.session

@@ -69,6 +69,9 @@ _USER_ID: Final = msgspec.json.Decoder(_UserId)
 _OPENING: Final = msgspec.json.Decoder(_Opening)
 _ROLE: Final = msgspec.json.Decoder(_Role)
 _LEGACY_SESSION: Final = re.compile(r"_session_([0-9A-Za-z-]+)$")
+_LARGE: Final = 1024 * 1024
+_OPENING_BYTES: Final = 256 * 1024
+"""More of a part does not count: see L{ccrelay.policy.conversation.opening_session}."""
 _LONGEST_MODEL: Final = 2048  # what Bedrock accepts for an ARN, the longest kind of name
 
 
@@ -76,12 +79,12 @@ class Glance(msgspec.Struct, frozen=True):
     """
     What the one scan of a body has told beside its fields, so that nobody has to search it again.
 
-    @ivar thinking: whether a message of the assistant may hold blocks of thinking.
+    @ivar thoughts: the contents of the assistant's messages that may hold blocks of thinking.
     @ivar media: whether there may be base64 in the messages.
     @ivar system: as the client wrote it; likewise C{tools}, and the content of the user's first message.
     """
 
-    thinking: bool
+    thoughts: tuple[msgspec.Raw, ...]
     media: bool
     system: msgspec.Raw | msgspec.UnsetType
     tools: msgspec.Raw | msgspec.UnsetType
@@ -148,11 +151,13 @@ class MessagesRequest(msgspec.Struct, frozen=True):
         """
         Return the JSON of C{system}, of C{tools} and of the user's first message; empty where it is absent.
 
+        Of what is longer than 256 KiB, the beginning.
+
         It is for clients that name no session.
         """
         glance = self.glance
         if glance is not None:
-            first = b"" if glance.first is None else b'{"role":"user","content":%b}' % bytes(glance.first)
+            first = b"" if glance.first is None else b'{"role":"user","content":%b}' % _bytes(glance.first)
             return _bytes(glance.system), _bytes(glance.tools), first
         try:
             opening = _OPENING.decode(self.body)
@@ -175,21 +180,23 @@ def _begins(raw: msgspec.Raw, with_: bytes) -> bool:
 def _glance(
     messages: list[_Said], system: msgspec.Raw | msgspec.UnsetType, tools: msgspec.Raw | msgspec.UnsetType
 ) -> Glance:
-    thinking = media = False
+    media = False
+    thoughts: list[msgspec.Raw] = []
     first: msgspec.Raw | None = None
     for said in messages:
         content = said.content
         if first is None and said.role == "user":
             first = content
         if _begins(content, b"["):
-            blocks = bytes(content)
-            thinking = thinking or (said.role == "assistant" and b'thinking"' in blocks)
-            media = media or MEDIA in blocks
-    return Glance(thinking, media, system, tools, first)
+            if said.role == "assistant" and b'thinking"' in bytes(content):
+                thoughts.append(content)
+            # What is large is looked at later, where it is: to copy 30 MB takes 5 ms.
+            media = media or memoryview(content).nbytes > _LARGE or MEDIA in bytes(content)
+    return Glance(tuple(thoughts), media, system, tools, first)
 
 
 def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes:
-    return b"" if isinstance(raw, msgspec.UnsetType) else bytes(raw)
+    return b"" if isinstance(raw, msgspec.UnsetType) else bytes(memoryview(raw)[:_OPENING_BYTES])
 
 
 def _of_user(message: msgspec.Raw) -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,20 +11,17 @@ import msgspec
 from ccrelay.errors import Malformed
 from ccrelay.wire.body_fields import without_fields
 from ccrelay.wire.edits import edited, elements, members, without
-from ccrelay.wire.sse import events
+from ccrelay.wire.provenance import Mark, signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ccrelay.wire.edits import Edit, Part
+    from ccrelay.wire.provenance import Provenance
 
 CLAUDE: Final = "claude"
 """The family whose members verify signatures, each also those of the others."""
 _CLAUDE_KINDS: Final = frozenset({"anthropic", "bedrock", "vertex", "azure"})
-MOST: Final = 65536
-"""Signatures that are remembered."""
-
-_DIGEST_BYTES: Final = 12
 _KINDS: Final = ("thinking", "redacted_thinking")
 _MARK: Final = b'thinking"'  # ends the type of either kind of block
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -40,20 +35,10 @@ _WANTED: Final = re.compile(r"must start with a thinking block", re.IGNORECASE)
 _OFF: Final = ("thinking", "context_management.edits[clear_thinking_]")
 """What of a request is there only where the model is to think."""
 
-_NONE: Final = msgspec.Raw(b"null")
-
-
-class _Mark(msgspec.Struct):
-    """A block as far as it tells whether it is thinking, and whose."""
-
-    type: str = ""
-    signature: msgspec.Raw = _NONE
-    data: msgspec.Raw = _NONE
-
 
 class _Message(msgspec.Struct):
     role: str = ""
-    content: list[_Mark] | str | None = None
+    content: list[Mark] | str | None = None
 
 
 class _Text(msgspec.Struct):
@@ -61,21 +46,11 @@ class _Text(msgspec.Struct):
     text: str = ""
 
 
-class _Event(msgspec.Struct):
-    delta: _Mark | None = None
-    content_block: _Mark | None = None
-
-
-class _Answer(msgspec.Struct):
-    content: list[_Mark] = []
-
-
 _TEXT: Final = msgspec.json.Decoder(_Text)
 _MESSAGES: Final = msgspec.json.Decoder(list[_Message])
+_BLOCKS: Final = msgspec.json.Decoder(list[Mark])
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
-_EVENT: Final = msgspec.json.Decoder(_Event)
-_ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 
 def family_of(kind: str, name: str) -> str:
@@ -85,86 +60,6 @@ def family_of(kind: str, name: str) -> str:
     @param kind: its type; C{name}: the operator's name for it.
     """
     return CLAUDE if kind in _CLAUDE_KINDS else f"{kind}:{name}"
-
-
-def signatures_in_events(whole: bytes) -> Iterator[str]:
-    """Yield the signatures of thinking in events, and the data of thinking that is hidden."""
-    for _, data in events(whole):
-        if _signed(data):
-            try:
-                event = _EVENT.decode(data)
-            except _UNREADABLE:
-                continue
-            for block in (event.delta, event.content_block):
-                yield from _signatures(block)
-
-
-def signatures_in_answer(body: bytes) -> Iterator[str]:
-    """Yield the same of a whole message."""
-    if _signed(body):
-        try:
-            answer = _ANSWER.decode(body)
-        except _UNREADABLE:
-            return
-        for block in answer.content:
-            yield from _signatures(block)
-
-
-def _signed(data: bytes) -> bool:
-    return b"signature" in data or b"redacted_thinking" in data
-
-
-def _signatures(block: _Mark | None) -> Iterator[str]:
-    if block is not None:
-        raw = block.data if block.type == "redacted_thinking" else block.signature
-        try:
-            signed = msgspec.json.decode(raw, type=str)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return  # null, or nothing that was ever signed
-        if signed:
-            yield signed
-
-
-class Provenance:
-    """Which family made a signature, for the last ones that were seen or asked for."""
-
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._families: OrderedDict[bytes, str] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._families)
-
-    def note_events(self, whole: bytes, family: str) -> None:
-        """Remember the signatures in the events of a streamed answer; C{whole} may be any number of them."""
-        if b"signature" in whole or b"redacted_thinking" in whole:
-            for signature in signatures_in_events(whole):
-                self.note(signature, family)
-
-    def note_answer(self, body: bytes, family: str) -> None:
-        """Remember the signatures in a whole answer."""
-        for signature in signatures_in_answer(body):
-            self.note(signature, family)
-
-    def note(self, signature: str, family: str) -> None:
-        """Remember one."""
-        digest = _digest(signature)
-        self._families[digest] = family
-        self._families.move_to_end(digest)
-        while len(self._families) > self._most:
-            self._families.popitem(last=False)
-
-    def family(self, signature: str) -> str | None:
-        """Return who made a signature, or None where nobody knows any more."""
-        digest = _digest(signature)
-        family = self._families.get(digest)
-        if family is not None:
-            self._families.move_to_end(digest)
-        return family
-
-
-def _digest(signature: str) -> bytes:
-    return blake2b(signature.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +77,35 @@ def without_foreign(body: bytes, family: str, provenance: Provenance) -> Trimmed
     Thinking that another family is known to have signed goes; what nobody
     signed goes where signatures are verified; what nobody knows stays.
     """
+    return _without(body, _foreign(family, provenance))
 
-    def foreign(block: _Mark) -> bool:
-        signed = next(_signatures(block), None)
+
+def any_foreign(contents: Iterable[msgspec.Raw], family: str, provenance: Provenance) -> bool:
+    """
+    Return whether L{without_foreign} might take anything out.
+
+    @param contents: of the assistant's messages.
+    """
+    foreign = _foreign(family, provenance)
+    for content in contents:
+        try:
+            blocks = _BLOCKS.decode(content)
+        except _UNREADABLE:
+            return True
+        if any(block.type in _KINDS and foreign(block) for block in blocks):
+            return True
+    return False
+
+
+def _foreign(family: str, provenance: Provenance) -> Callable[[Mark], bool]:
+    def foreign(block: Mark) -> bool:
+        signed = next(signatures(block), None)
         if signed is None:
             return family == CLAUDE
         maker = provenance.family(signed)
         return maker is not None and maker != family
 
-    return _without(body, foreign)
+    return foreign
 
 
 def repaired(body: bytes) -> Trimmed:
@@ -217,7 +132,7 @@ def thinking_off(body: bytes) -> bytes:
     return without_fields(repaired(body).body, _OFF)[0]
 
 
-def _without(body: bytes, unwanted: Callable[[_Mark], bool]) -> Trimmed:
+def _without(body: bytes, unwanted: Callable[[Mark], bool]) -> Trimmed:
     if _MARK not in body:
         return Trimmed(body)
     try:
@@ -232,7 +147,7 @@ def _without(body: bytes, unwanted: Callable[[_Mark], bool]) -> Trimmed:
         return Trimmed(body)  # what cannot be read is the provider's to refuse
 
 
-def _affected(messages: memoryview, unwanted: Callable[[_Mark], bool]) -> dict[int, set[int]]:
+def _affected(messages: memoryview, unwanted: Callable[[Mark], bool]) -> dict[int, set[int]]:
     """Return the places of blocks that go, by the places of their messages; mostly there are none."""
     said: list[_Message | None]
     try:

@@ -9,15 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from ccrelay.wire.provenance import Provenance, signatures_in_answer, signatures_in_events
 from ccrelay.wire.sse import render
 from ccrelay.wire.thinking import (
     CLAUDE,
-    Provenance,
     family_of,
     refuses_signature,
     repaired,
-    signatures_in_answer,
-    signatures_in_events,
     without_foreign,
 )
 
