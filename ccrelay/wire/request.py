@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ccrelay.errors import Malformed
 from ccrelay.wire.splice import with_value
-from ccrelay.wire.weight import MEDIA
+from ccrelay.wire.weight import has_media
 
 
 class _Fields(msgspec.Struct):
@@ -188,10 +188,10 @@ def _glance(
         if first is None and said.role == "user":
             first = content
         if _begins(content, b"["):
-            if said.role == "assistant" and b'thinking"' in bytes(content):
+            if said.role == "assistant" and bytes(content).rfind(b'thinking"') >= 0:
                 thoughts.append(content)
             # What is large is looked at later, where it is: to copy 30 MB takes 5 ms.
-            media = media or memoryview(content).nbytes > _LARGE or MEDIA in bytes(content)
+            media = media or memoryview(content).nbytes > _LARGE or has_media(bytes(content))
     return Glance(tuple(thoughts), media, system, tools, first)
 
 

@@ -9,8 +9,15 @@ _DATA: Final = re.compile(rb'"data"\s*:\s*"')
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{1024}")
 MEDIA: Final = b'"media_type"'
 """Stands beside all that is sent as base64; the longer what is looked for, the sooner it is not found."""
+_NEAR: Final = 64 * 1024
 _PICTURE: Final = 6_400
 """Bytes of text that cost what a picture costs at most: 1,600 tokens (docs/wire.md, Counting)."""
+
+
+def has_media(text: bytes) -> bool:
+    """Return whether there may be base64 in JSON."""
+    # From the end, which CPython searches up to four times as fast where there is nothing to be found.
+    return text.find(MEDIA, 0, _NEAR) >= 0 or text.rfind(MEDIA) >= 0
 
 
 def weight(body: bytes) -> int:
@@ -19,7 +26,7 @@ def weight(body: bytes) -> int:
 
     A picture of 1 MB is 1,600 tokens at most, and not the 250,000 of as much text.
     """
-    if MEDIA not in body:
+    if not has_media(body):
         return len(body)
     saved = 0
     at = body.find(b'"data"')
