@@ -10,12 +10,13 @@ export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .NOTPARALLEL:
-.PHONY: help run test coverage lint types check clean
+.PHONY: help run test coverage bench lint types check clean
 
 help:
 	@echo 'make run    serve on 127.0.0.1:8787 (ARGS=... are for `ccrelay serve`)'
 	@echo 'make test   run the tests (TESTS=tests.policy runs a part)'
 	@echo 'make coverage  run them and measure what they cover, which takes half as long again'
+	@echo 'make bench  compare with nginx (ARGS=--help), some minutes'
 	@echo 'make lint   ruff        make types  mypy        make check  lint, types and test'
 	@echo 'make clean  remove what the others made'
 	@echo 'PYTHON=python3.13 chooses the Python that .venv is made with'
@@ -32,6 +33,9 @@ coverage: $(VENV)/.test $(VENV)/.node
 	@$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
+bench: $(VENV)/.bench
+	@$(BIN)/python -m bench.compare $(ARGS)
+
 lint: $(VENV)/.lint
 	$(BIN)/python -m ruff check .
 
@@ -41,7 +45,7 @@ types: $(VENV)/.lint
 check: lint types test
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench build dist *.egg-info _trial_temp* .coverage* .mypy_cache .ruff_cache .hypothesis
 	rm -rf tests/live/node/node_modules twisted/plugins/dropin.cache
 	find ccrelay tests twisted -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -77,6 +81,12 @@ $(VENV)/.test: $(VENV)/.made $(PACKAGING)
 $(VENV)/.lint: $(VENV)/.made $(PACKAGING)
 	@echo 'Installing what lint and types need.'
 	@$(PIP) '.[lint,test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.made $(PACKAGING) bench/setup-debian.sh
+	@sh bench/setup-debian.sh
+	@echo 'Installing what the comparison needs.'
+	@$(PIP) '.[bench]'
 	@touch $@
 
 # Without npm the tests of the JavaScript SDK are skipped, and say so.
