@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.python.components import Componentized
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
@@ -45,7 +44,7 @@ class LeanRequest(Request):
     _streaming = False
 
     def __init__(self, channel: Any, pairs: Pairs) -> None:  # noqa: ANN401  a Channel, which makes these
-        Componentized.__init__(self)
+        self._adapterCache: dict[str, Any] = {}  # which is what Componentized makes
         self.notifications = []
         self.channel = channel
         self.pairs = pairs

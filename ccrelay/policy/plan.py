@@ -63,7 +63,7 @@ def attempts(
         CLIENT or it had begun, else nobody answered and L{most_useful} chooses.
     """
     done: list[Outcome] = []
-    repeats = Repeats(bounds.longest_wait, chance, selection.ready_at)
+    repeats: Repeats | None = None
     budget.asked(started.wall)
     now = started
     trying = selection.next(now.wall)
@@ -74,6 +74,8 @@ def attempts(
         if outcome.final or len(done) >= bounds.attempts or now.clock - started.clock >= bounds.seconds:
             break
         selection.failed(outcome)
+        if repeats is None:
+            repeats = Repeats(bounds.longest_wait, chance, selection.ready_at)
         repeats.failed(outcome)
         trying = None
         others = outcome.verdict is not Verdict.CLIENT

@@ -55,7 +55,7 @@ class Direct:
         if method is None:
             return False
         exchange = exchange_of(request)
-        exchange.hold()
+        exchange.hold()  # until _done lets go
         try:
             result = method(request)
         except Exception:  # noqa: BLE001  every error has its answer, as Klein sees to
