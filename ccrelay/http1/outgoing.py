@@ -8,8 +8,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPullProducer
 from zope.interface import implementer
 
-from ccrelay.http1.sending import send_now
-
 _PIECE: Final = 256 * 1024
 
 
@@ -69,7 +67,7 @@ class Large:
         """The transport has sent what it had."""
         piece, self._left = bytes(self._left[:_PIECE]), self._left[_PIECE:]
         if piece:
-            send_now(self._transport, piece)
+            self._transport.write(piece)  # which asks for the next one when this one has gone
         if not self._left:
             self._transport.unregisterProducer()
             if not self.sent.called:

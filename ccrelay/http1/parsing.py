@@ -53,6 +53,8 @@ class Parsing(Protocol):
         self.on_body = self._pieces.append
         self._behind: list[bytes] = []
         self._malformed = False
+        self._skipped: int | None = 0
+        self._repeated = False
         self._parser: Any = HttpRequestParser(self)
 
     def expect_request(self) -> None:
@@ -62,6 +64,23 @@ class Parsing(Protocol):
     def broken(self, request: Any) -> None:  # noqa: ANN401  what requestFactory makes
         """Tell a request that its body is none; for subclasses."""
         raise NotImplementedError
+
+    def _continue(self, length: int | None) -> None:
+        """
+        Go on after a request to change the protocol, which we do not: a server may (RFC 9110, 7.8).
+
+        llhttp takes what follows such a head for another protocol, the body of the request included.  So
+        another parser reads that, behind a head that says how long it is.
+
+        @param length: of the body in bytes; None for chunks.
+        """
+        self._parser = HttpRequestParser(self)
+        if length == 0:
+            return
+        framing = b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length
+        self._repeated = True
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+        self._repeated = False
 
     def on_message_begin(self) -> None:
         """Note what llhttp has found: the first byte of a head."""
@@ -86,6 +105,8 @@ class Parsing(Protocol):
         parser, fields = self._parser, tuple(self._fields)
         self._fields.clear()
         self._in_head = False
+        if self._repeated:
+            return
         version = parser.get_http_version()
         if len(fields) > _MOST_FIELDS or version not in _VERSIONS:
             raise _NotAccepted
@@ -116,9 +137,13 @@ class Parsing(Protocol):
         self.requests.append(request)
         self._filling = request
         self._framing = 0
+        if length != 0 and parser.should_upgrade():
+            self._skipped = length
 
     def on_message_complete(self) -> None:
         """Note what llhttp has found: the end of a request."""
+        if self._skipped != 0:
+            return  # only of its head: see _continue
         self._fill()
         request, self._filling = self._filling, None
         self.transport.bufferSize = _WRITTEN
@@ -130,8 +155,8 @@ class Parsing(Protocol):
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            # We change to no other protocol, as a server may choose not to (RFC 9110, 7.8).
-            self._parser = HttpRequestParser(self)
+            skipped, self._skipped = self._skipped, 0
+            self._continue(skipped)
             if data[upgrade.args[0] :]:
                 self._behind.insert(0, data[upgrade.args[0] :])
         except HttpParserError as error:

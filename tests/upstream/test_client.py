@@ -20,7 +20,7 @@ from ccrelay.upstream.agent import client_over
 from ccrelay.upstream.body import COMPLAINT_LIMIT
 from ccrelay.upstream.client import UpstreamClient
 from ccrelay.wire.http import UpstreamRequest
-from tests import HTTP
+from tests import HTTP, network
 from tests.network import Network
 from tests.upstream.lane import ASK, CONNECT_S, FIRST_BYTE_S, Lane, Told, answers
 
@@ -146,6 +146,26 @@ class AnswerTests(SynchronousTestCase):
             lane = Lane(self, Plays((Raw(nonsense), Cut())))
             self.assertEqual(lane.failure(lane.send(), Broken).message, "what came back is not HTTP")
             self.assertEqual(lane.taken, 0)
+
+    def test_a_large_request(self) -> None:
+        """A request of megabytes arrives whole, however fast the provider takes it, and can be given up."""
+        large = UpstreamRequest("POST", ASK.url, (), b"0123456789abcdef" * 400_000)
+        for kernel in (1024, 10_000_000):
+            lane = Lane(self, FINE)
+            self.patch(network, "KERNEL", kernel * 128)
+            self.assertEqual(lane.ask(large), b"fine")
+            self.assertEqual(lane.simulator.asked[0].body, large.body)
+            self.assertEqual(lane.ask(), b"fine")
+        self.patch(network, "KERNEL", 128 * 1024)
+        lane = Lane(self)
+        hosts = lane.hosts("deaf", deaf=True)
+        sending = lane.send(UpstreamRequest("POST", "http://deaf/", (), large.body))
+        sending.cancel()
+        self.failureResultOf(sending)
+        hosts[0].transport.resumeProducing()
+        lane.go(1)
+        self.assertEqual((lane.taken, lane.live), (0, 0))
+        self.assertLess(len(hosts[0].heard), len(large.body))
 
     def test_gzip_is_decoded(self) -> None:
         """An answer that is compressed all the same is decoded, piece by piece."""

@@ -262,6 +262,25 @@ class ConnectionTests(DoorTestCase):
         self.assertTrue(old.received.endswith(b'\r\n\r\n{"status":"ok"}'))
         self.assertTrue(old.closed)
 
+    def test_another_protocol(self) -> None:
+        """A client that would rather speak another protocol is answered in this one, and goes on in it."""
+        stack = Stack(self, {"a": [Says("one"), Says("two")]})
+        peer = stack.connect()
+        wish = (("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c"), ("http2-settings", "AAMA"))
+        asked = http_request("POST", "/v1/messages", (*HEADERS, *wish), body())
+        fields = "".join(f"{name}: {value}\r\n" for name, value in (*HEADERS, *wish)).encode()
+        framed = LINE + fields + b"transfer-encoding: chunked\r\n\r\n" + chunk(body()) + chunk(b"")
+        for pieces in (
+            (asked + ASKED,), (asked[:-5], asked[-5:] + ASKED[:20], ASKED[20:]),
+            (framed + ASKED,), (framed[:-50], framed[-50:] + ASKED[:20], ASKED[20:]),
+        ):  # fmt: skip
+            before = len(stack.logged)
+            for piece in pieces:
+                peer.send(piece)
+                stack.go()
+            self.assertEqual([line["status"] for line in stack.logged[before:]], [200, 200])
+        self.assertEqual({each.body for each in stack.asked("a")}, {body()})
+
     def test_an_empty_line_first(self) -> None:
         """An empty line before a request is read over (RFC 9112, 2.2)."""
         stack = Stack(self, {"a": [Says("x")]})
