@@ -8,6 +8,7 @@ from ccrelay.policy.breaker import State
 from ccrelay.policy.route import Found, Route
 from ccrelay.policy.tries import Try
 from ccrelay.policy.verdict import Verdict
+from ccrelay.policy.ways import Ways
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +33,7 @@ class Selection:
     def __init__(
         self,
         routing: Routing,
-        ways: Sequence[Way],
+        ways: Ways | Sequence[Way],
         demand: Demand,
         conversation: Conversation | None,
         now: float,
@@ -47,8 +48,8 @@ class Selection:
         @param pinned: whether it may go nowhere but to its conversation's place.
         """
         self._routing = routing
-        self._own = [way for way in ways if way.own]
-        self._ways = [way for way in ways if not way.own]
+        found = ways if isinstance(ways, Ways) else Ways.of(ways)
+        self._own, self._ways, self._named = found.own, found.pooled, found.named
         self.demand = demand
         self._conversation = conversation
         self._counting = counting
@@ -61,8 +62,8 @@ class Selection:
         self._places = routing.places_of(conversation, ways, now)
         self._new = conversation is not None and routing.affinity is not None and not self._places
         if pinned and self._places:
-            self._ways = [way for way in self._ways if way.name == self._places[-1].provider]
-            self._pin = self._places[-1].key
+            only = Ways([], [way for way in self._ways if way.name == self._places[-1].provider])
+            self._ways, self._named, self._pin = only.pooled, only.named, self._places[-1].key
         else:
             self._pin = ""
 
@@ -197,9 +198,9 @@ class Selection:
         for way in self._own:
             yield way, ""
         for place in self._places:
-            for way in self._ways:
-                if way.name == place.provider:
-                    yield way, place.key
+            there = self._named(place.provider)
+            if there is not None:
+                yield there, place.key
         for way in self._by_strategy(now):
             yield way, ""
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 from ccrelay.policy.conversation import Conversation, named_session, opening_session
 from ccrelay.policy.prices import Demand
 from ccrelay.policy.selection import Selection
+from ccrelay.policy.ways import Ways
 from ccrelay.wire.weight import weight
 
 if TYPE_CHECKING:
-    from ccrelay.policy.backend import Way
     from ccrelay.policy.routing import Routing
     from ccrelay.relay.exchange import Exchange
     from ccrelay.relay.upstreams import Upstreams
@@ -54,7 +54,7 @@ def select(
         known = next(reversed(routing.places_of(conversation, (), now)), None)
         account = upstreams.account.name if upstreams.account is not None else ""
         home = known.provider if known is not None else account
-        ways = [way for way in ways if way.name == home]
+        ways = Ways.of([way for way in ways if way.name == home])
         pinned = known is not None
     demand = _demand(ways, request.model, request.body)
     selection = Selection(routing, ways, demand, conversation, now, counting=counting, pinned=pinned)
@@ -66,7 +66,7 @@ def select(
     return selection
 
 
-def _demand(ways: list[Way], model: str, body: bytes) -> Demand:
+def _demand(ways: Ways, model: str, body: bytes) -> Demand:
     """Return what a new conversation is expected to want, as far as a price depends on it."""
     ask = next((way.ask for way in ways if not way.own), None)
     if ask is None or len(ways) == 1:  # nobody compares prices

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ccrelay.credentials.static import Bearer, static_credential
-from ccrelay.policy.backend import Way, those_with_the_model
+from ccrelay.policy.backend import Way
 from ccrelay.policy.breaker import State
+from ccrelay.policy.ways import Pooled, Ways, candidates
 from ccrelay.relay.lessons import Lessons
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ccrelay.policy.keys import Key
     from ccrelay.policy.route import Route
     from ccrelay.policy.routing import Routing
+    from ccrelay.policy.ways import Candidates
     from ccrelay.providers.interfaces import IProvider
     from ccrelay.upstream.client import UpstreamClient
     from ccrelay.wire.http import Pairs, UpstreamRequest
@@ -87,6 +89,9 @@ class Upstream:
         return static_credential(self.provider.scheme, key.secret if key else None)
 
 
+_MOST_CANDIDATES: Final = 1000
+
+
 class Upstreams:
     """
     All enabled providers, in the order of the file.
@@ -110,6 +115,7 @@ class Upstreams:
         self.listed = tuple(listed)
         self.routing = routing
         self._by_name = {upstream.name: upstream for upstream in listed}
+        self._candidates: dict[object, Candidates] = {}
         chosen = [u for u in self.listed if u.name == account] if account else [
             u for u in self.listed if u.provider.kind == "anthropic"
         ]  # fmt: skip
@@ -122,7 +128,7 @@ class Upstreams:
         """Return the provider of that name, or None."""
         return self._by_name.get(name)
 
-    def ways(self, model: str, client: Client, session: str = "", size: int = 0) -> list[Way]:
+    def ways(self, model: str, client: Client, session: str = "", size: int = 0) -> Ways:
         """
         Return the ways that a client's request may go, in the order of the file.
 
@@ -131,17 +137,19 @@ class Upstreams:
 
         @param session: what stands for the conversation; C{size}: bytes of the request.
         """
-        own: list[Way] = []
-        pooled: list[Way] = []
-        for upstream in self.listed:
-            backend = upstream.backend
-            if not client.may_use(backend.name):
-                continue
-            if client.bearer is not None and backend.passthrough:
-                own.append(Way(backend, model, own=True))
-            if client.pooled and backend.pool.keys:
-                pooled.append(Way(backend, model, self._ask(backend, model, session, size)))
-        return own + those_with_the_model(pooled)
+        key = model, client.providers, client.bearer is not None, client.pooled
+        found = self._candidates.get(key)
+        if found is None:
+            if len(self._candidates) >= _MOST_CANDIDATES:
+                self._candidates.clear()  # models are what clients name
+            found = self._candidates[key] = candidates(
+                [upstream.backend for upstream in self.listed], model, client.may_use,
+                bearer=client.bearer is not None, pooled=client.pooled,
+            )  # fmt: skip
+        own = [Way(backend, model, own=True) for backend in found.own]
+        return Ways(
+            own, Pooled(found.pooled, model, lambda backend: self._ask(backend, model, session, size))
+        )
 
     def why_not_ready(self, now: float) -> str | None:
         """Return why no request could be served now, or None if one could."""
