@@ -1,13 +1,19 @@
 """The rules of the log's output, which can change while it is in use."""
 
+from __future__ import annotations
+
 import json
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from ccrelay.observe.log import LEVELS, LogFile, Output
+from ccrelay.observe.request_log import RequestLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class OutputTests(SynchronousTestCase):
@@ -69,3 +75,71 @@ class OutputTests(SynchronousTestCase):
         self.stdout.close()
         self.stdout.write("three")
         self.assertEqual((self.path.read_text("utf-8"), self.stream.getvalue()), ("one\n", "three\n"))
+
+
+class LineTests(SynchronousTestCase):
+    """Lines that come with each request."""
+
+    def setUp(self) -> None:
+        """Have a stream to write to, and a turn of the reactor that ends when the test says so."""
+        self.stream = StringIO()
+        self.file = LogFile("stdout", self.stream, StringIO())
+        self.due: list[Callable[[], None]] = []
+
+    def output(self, form: str = "json", level: str = "info", *, gathering: bool = True) -> Output:
+        """Return an output."""
+        made = Output(self.file, form, level)
+        if gathering:
+            made.soon = self.due.append
+        return made
+
+    def line(self, name: str) -> RequestLine:
+        """Return a line."""
+        return RequestLine("2026-01-01T00:00:00.000Z", "info", "request", name, status=200)
+
+    def tell(self, output: Output, *names: str) -> None:
+        """Tell of requests."""
+        for name in names:
+            output.tell(LEVELS["info"], 0.0, self.line(name))
+
+    @property
+    def written(self) -> list[str]:
+        """The ids of what is written, and the words of other lines."""
+        lines = [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [line.get("id", line["message"]) for line in lines]
+
+    def test_together(self) -> None:
+        """The lines of one turn are written at its end, together and in order."""
+        output = self.output()
+        self.tell(output, "a", "b")
+        self.assertEqual((self.written, len(self.due)), ([], 1))
+        self.due.pop()()
+        self.tell(output, "c")
+        self.assertEqual((self.written, len(self.due)), (["a", "b"], 1))
+
+    def test_before_others(self) -> None:
+        """A line of another kind comes behind those that were gathered before it; none is written twice."""
+        output = self.output()
+        self.tell(output, "a", "b")
+        output({"log_format": "other", "log_level": LEVELS["info"], "log_time": 0.0})
+        self.assertEqual(self.written, ["a", "b", "other"])
+        self.due.pop()()
+        self.assertEqual(self.written, ["a", "b", "other"])
+
+    def test_at_the_end(self) -> None:
+        """What was gathered is written before the log goes elsewhere."""
+        self.tell(self.output(), "a")
+        self.file.close()
+        self.assertEqual(self.written, ["a"])
+
+    def test_at_once(self) -> None:
+        """Where there is no end of a turn to wait for, a line is written at once."""
+        self.tell(self.output(gathering=False), "a")
+        self.assertEqual(self.written, ["a"])
+
+    def test_level_and_text(self) -> None:
+        """The level and the form hold for these lines as for all others."""
+        self.tell(self.output(level="warn"), "a")
+        self.tell(self.output("text"), "b")
+        self.assertTrue(self.stream.getvalue().endswith("info  request id=b status=200\n"))
+        self.assertEqual((self.stream.getvalue().count("\n"), self.due), (1, []))
