@@ -203,13 +203,13 @@ class Output:
             return
         if self._json:
             written = printable(msgspec.json.encode(line).decode())
-            if self.soon is None:
-                self.file.write(written)
-            elif self.file.gather(written):
-                self.soon(self.file.settle)
         else:
             told = {"log_time": time, "log_level": level, "log_format": "request", FIELDS: fields_of(line)}
-            self._observer(told)
+            written = text_line(told)
+        if self.soon is None:
+            self.file.write(written)
+        elif self.file.gather(written):
+            self.soon(self.file.settle)
 
 
 def observer(file: LogFile, form: str, level: str) -> Output:

@@ -121,7 +121,7 @@ class LineTests(SynchronousTestCase):
         """A line of another kind comes behind those that were gathered before it; none is written twice."""
         output = self.output()
         self.tell(output, "a", "b")
-        output({"log_format": "other", "log_level": LEVELS["info"], "log_time": 0.0})
+        output({"log_format": "other", "log_level": LEVELS["info"], "log_time": 0.0, "log_namespace": "x"})
         self.assertEqual(self.written, ["a", "b", "other"])
         self.due.pop()()
         self.assertEqual(self.written, ["a", "b", "other"])
@@ -141,5 +141,6 @@ class LineTests(SynchronousTestCase):
         """The level and the form hold for these lines as for all others."""
         self.tell(self.output(level="warn"), "a")
         self.tell(self.output("text"), "b")
+        self.due.pop()()
         self.assertTrue(self.stream.getvalue().endswith("info  request id=b status=200\n"))
         self.assertEqual((self.stream.getvalue().count("\n"), self.due), (1, []))
