@@ -104,7 +104,8 @@ class OperationsService(Rooms):
         seen = Seen(status, exposition, door, self._disabled)
         self._admin = Admin(Steward(relay))
         self._operations = Operations(seen, self._admin, reactor, wall)
-        self._site = RelaySite(self._operations.app.resource(), Gate(), reactor, new_request_id, ())
+        http = relay.written.server.http
+        self._site = RelaySite(self._operations.app.resource(), Gate(), reactor, new_request_id, (), http)
         LagService(self.view, reactor).setServiceParent(self)
 
     def places(self, settings: Settings) -> list[Place]:
