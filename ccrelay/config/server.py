@@ -91,6 +91,6 @@ class ServerSettings(Section):
     )
     http: Literal["llhttp", "twisted"] = Field(
         default="llhttp",
-        description="What speaks HTTP/1.1: llhttp, the faster, or twisted's own; read at start.",
+        description="What speaks HTTP/1.1 on new connections: llhttp, the faster, or twisted's own.",
     )
     workers: Workers = Field(default=1, description="How many processes serve; auto, one for each processor.")

@@ -61,7 +61,8 @@ def endpoints_of(
     @raise ConfigError: if a file that this needs cannot be used.
     """
     enabled = [p for p in settings.providers if p.enabled]
-    return {p.name: endpoints(p) for p in enabled if not _same(_CONNECTING, old.get(p.name), p)}
+    http = settings.server.http
+    return {p.name: endpoints(p) for p in enabled if not _connected_as(old.get(p.name), p, http)}
 
 
 def upstreams_of(
@@ -141,6 +142,13 @@ def _same(names: tuple[str, ...], before: Upstream | None, provider: ProviderSet
     return all(getattr(was, name) == getattr(provider, name) for name in names)
 
 
+def _connected_as(before: Upstream | None, provider: ProviderSettings, http: str) -> bool:
+    """Return whether a provider was reached in the way that it is to be reached in."""
+    if before is None or cast("_MadeFrom", before.made_from).http != http:
+        return False
+    return _same(_CONNECTING, before, provider)
+
+
 def _upstream(
     provider: ProviderSettings,
     clock: Any,  # noqa: ANN401
@@ -196,7 +204,7 @@ def _client(
 ) -> UpstreamClient:
     """Return the way to a provider; who is reached as before keeps its connections."""
     provider = made_from.provider
-    if before is not None and _same(_CONNECTING, before, provider):
+    if before is not None and _connected_as(before, provider, made_from.http):
         return before.client
     patience = provider.connect_timeout_ms / 1000
     return client_over(made_from.http, clock, endpoints(provider), provider.max_connections, patience)

@@ -104,8 +104,7 @@ class OperationsService(Rooms):
         seen = Seen(status, exposition, door, self._disabled)
         self._admin = Admin(Steward(relay))
         self._operations = Operations(seen, self._admin, reactor, wall)
-        http = relay.written.server.http
-        self._site = RelaySite(self._operations.app.resource(), Gate(), reactor, new_request_id, (), http)
+        self._site = RelaySite(self._operations.app.resource(), Gate(), reactor, new_request_id, ())
         LagService(self.view, reactor).setServiceParent(self)
 
     def places(self, settings: Settings) -> list[Place]:
@@ -129,6 +128,7 @@ class OperationsService(Rooms):
         self._operations.metrics_path = settings.metrics.path
         hosts = frozenset(host.lower() for host in settings.metrics.allowed_hosts)
         self._site.gate = Gate(hosts, setting="metrics.allowed_hosts", serves_pages=True)
+        self._site.speak(settings.server.http)
         written = loaded.settings
         self.view.picture = Picture(
             upstreams,

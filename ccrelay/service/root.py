@@ -230,6 +230,7 @@ class Ccrelay(Rooms):
             settings, self.upstreams, self._reactor, self.wall, self._door.serving
         )
         self._site.gate = gate_of(settings)
+        self._site.speak(settings.server.http)
         self._in_flight.limit = settings.server.max_concurrent
         self._requests.drain = settings.server.drain_ms / 1000
         self._connections.change(self.upstreams)

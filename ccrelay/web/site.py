@@ -34,6 +34,7 @@ _CORS = (
     (b"access-control-allow-methods", b"GET, POST, DELETE, OPTIONS"),
     (b"access-control-max-age", b"600"),
 )
+_CHANNELS: Final[dict[str, Any]] = {"llhttp": RelayChannel, "twisted": TwistedChannel}
 _CLOSING_S: Final = 2.0
 """Seconds that a client has to read what was written to it before its connection is closed."""
 
@@ -65,7 +66,7 @@ class RelaySite(Site):
         @param direct: answers some paths before Klein is asked.
         """
         self._direct = direct
-        self.protocol: Any = RelayChannel if http == "llhttp" else TwistedChannel
+        self.protocol: Any = _CHANNELS[http]
         super().__init__(root, requestFactory=self.protocol.requestFactory, reactor=clock)
         self.timeOut = IDLE_S
         self.root = root
@@ -76,6 +77,11 @@ class RelaySite(Site):
         self._closed: Deferred[None] | None = None
         self._new_id = new_id
         self.observers = observers
+
+    def speak(self, http: str) -> None:
+        """Let another parser speak HTTP with those who connect from now on."""
+        self.protocol = _CHANNELS[http]
+        self.requestFactory = self.protocol.requestFactory
 
     def startFactory(self) -> None:
         """Twisted would start a clock here for an access log that is not kept."""

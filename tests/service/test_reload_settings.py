@@ -275,3 +275,19 @@ class HealthTests(SynchronousTestCase):
         running.go(2)
         shown = [asked.header("x-api-key") for asked in running.asked("a", "/v1/models")]
         self.assertEqual((shown[0], shown[-1]), (KEY, other))
+
+
+class ParserTests(SynchronousTestCase):
+    """What speaks HTTP."""
+
+    def test_another(self) -> None:
+        """New connections, to clients and to providers, speak by the parser that is named now, and work."""
+        running = Running(self, {"a": [Says("x")]})
+        for http, ids in (("llhttp", b"x-ccrelay-request-id"), ("twisted", b"X-Ccrelay-Request-Id")):
+            running.reload(server={"http": http})
+            peer = running.send(body())
+            running.go()
+            self.assertIn(b" 200 ", peer.received[:16])
+            self.assertIn(ids, peer.received)
+        names = [[name for name, _ in asked.headers] for asked in running.asked("a")]
+        self.assertEqual(len(names), 2)
