@@ -13,6 +13,7 @@ from ccrelay.http1.response import Response
 from ccrelay.upstream.body import COMPLAINT_LIMIT, Collected, RequestBody, ResponseBody
 from ccrelay.upstream.deadlines import Deadlines
 from ccrelay.upstream.failures import broken_body, ended_by_us, upstream_error
+from ccrelay.upstream.lean import decoded
 from ccrelay.wire.http import ResponseHead
 
 if TYPE_CHECKING:
@@ -205,9 +206,10 @@ class UpstreamClient:
             sending = self._treq.send(request.method, request.url, request.headers, body)
             self._deadlines.add(sending, within)
             try:
-                return await sending
+                answer = await sending
             finally:
                 late = self._deadlines.done(sending)
+            return decoded(answer) if isinstance(answer, Response) else answer
         except (CancelledError, UpstreamError):
             if late:
                 raise _too_late(within) from None

@@ -36,7 +36,7 @@ class LeanClient(HTTPClient):
 
     def send(self, method: str, url: str, fields: Pairs, body: IBodyProducer | None) -> Deferred[IResponse]:
         """
-        Send a request, unbuffered and without redirects.
+        Send a request, unbuffered and without redirects; the answer is to be L{decoded}.
 
         @param fields: names in lower case.
         """
@@ -44,10 +44,10 @@ class LeanClient(HTTPClient):
         given: Any = body
         data = given.data if isinstance(given, RequestBody) else given
         asking: Deferred[Any] = self._ask(method.encode("ascii"), url, plain, data)
-        return asking.addCallback(_decoded)
+        return asking
 
 
-def _decoded(response: Response) -> IResponse:
+def decoded(response: Response) -> IResponse:
     """Return an answer that is plain, though it was sent compressed without being asked to be."""
     for name, value in response.fields:
         if name == b"content-encoding":
@@ -55,6 +55,6 @@ def _decoded(response: Response) -> IResponse:
             if last.strip().lower() == b"gzip":
                 kept = tuple(pair for pair in response.fields if pair[0] != name)
                 response.fields = (*kept, (name, others.strip())) if others else kept
-                decoded: IResponse = GzipDecoder(response)
-                return decoded
+                plain: IResponse = GzipDecoder(response)
+                return plain
     return response
