@@ -74,6 +74,9 @@ class Socket:
             raise OSError(errno.EWOULDBLOCK, "no room")
         return len(piece)
 
+    def sendmsg(self, pieces: Iterable[bytes]) -> int:
+        return self.send(b"".join(pieces))
+
     def recv(self, size: int) -> bytes:
         if not self._inbox and not self._ended:
             raise OSError(errno.ECONNRESET if self._broken else errno.EWOULDBLOCK, "nothing to read")

@@ -14,8 +14,10 @@ _ALONE_S: Final = 0.0003
 """What is written so long after the one before is alone: requests under way cost less than that."""
 _MOST: Final = 16
 """So many connections wait for the end of a turn at most."""
-_JOINED: Final = 256 * 1024
-"""Bytes up to which pieces are copied into one, which is cheaper than another system call."""
+_JOINED: Final = 32 * 1024
+"""Bytes up to which pieces are copied into one."""
+_MOST_PIECES: Final = 100
+"""So many pieces a system takes in one call, and more."""
 
 
 class Outbox:
@@ -87,7 +89,8 @@ class Sender:
         if len(unsent) > 1:
             if sum(map(len, unsent)) > _JOINED:
                 self._unsent = []
-                for data in unsent:
+                send_now(self.transport, *unsent[:_MOST_PIECES])
+                for data in unsent[_MOST_PIECES:]:
                     send_now(self.transport, data)
                 return
             data = b"".join(unsent)
