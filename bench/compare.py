@@ -66,7 +66,7 @@ def alone(place: Place, rivals: list[Rival]) -> Figures:
 
     figures: Figures = defaultdict(dict)
     for rival in rivals:
-        figures["MB of memory at the start"][rival.name] = resident(rival.pids("paced")) / 1024
+        figures["MB of memory after all of this"][rival.name] = resident(rival.pids("paced")) / 1024
         if rival.name.startswith("ccrelay"):
             for size in (2_000_000, 30_000_000):
                 case = f"ms that {size // 1_000_000} MB hold others up, most"
