@@ -56,7 +56,7 @@ def makeService(options: Options) -> IService:
 
     reactor.callWhenRunning(settle)
     try:
-        return Ccrelay(read(), reactor, reread=read)
+        return Ccrelay(read(), reactor, reread=read, environ=os.environ)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"ccrelay: {problem}\n")

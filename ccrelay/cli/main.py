@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "keys": ("ccrelay.cli.keys", "list its keys and limits; add, remove or reset one"),
     "strategy": ("ccrelay.cli.strategy", "show how it chooses among providers, or choose another way"),
     "reload": ("ccrelay.cli.reload", "let it read its configuration anew"),
+    "upgrade": ("ccrelay.cli.upgrade", "let a new process take over, without losing a request"),
     "revert": ("ccrelay.cli.revert", "take back what was changed at run time"),
     "route": ("ccrelay.cli.route", "explain where a request would go"),
     "doctor": ("ccrelay.cli.doctor", "try what works at each provider, with tiny real requests"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 
-_BACKLOG: Final = 4096
+BACKLOG: Final = 4096
 
 
 def endpoint(reactor: Any, address: str) -> IStreamServerEndpoint:  # noqa: ANN401
@@ -38,8 +38,8 @@ def endpoint(reactor: Any, address: str) -> IStreamServerEndpoint:  # noqa: ANN4
         return described
     host, port = found
     if ":" in host:
-        return TCP6ServerEndpoint(reactor, port, _BACKLOG, host)
-    return TCP4ServerEndpoint(reactor, port, _BACKLOG, "127.0.0.1" if host == "localhost" else host)
+        return TCP6ServerEndpoint(reactor, port, BACKLOG, host)
+    return TCP4ServerEndpoint(reactor, port, BACKLOG, "127.0.0.1" if host == "localhost" else host)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ccrelay.relay.in_flight import InFlight
     from ccrelay.relay.upstreams import Upstreams
     from ccrelay.service.overrides import Overrides
+    from ccrelay.service.sockets import Sockets
     from ccrelay.service.steward import IRelay
     from ccrelay.web.door import Door
 
@@ -85,13 +86,16 @@ class OperationsService(Rooms):
         door: Door,
         reactor: Any,  # noqa: ANN401
         wall: Callable[[], float],
+        sockets: Sockets | None = None,
     ) -> None:
         """
         @param door: what clients ask.
         @param wall: returns seconds since the epoch.
+        @param sockets: listens.
         """
         super().__init__()
         self._reactor = reactor
+        self._sockets = sockets
         self._wall = wall
 
         def listed(provider: str, model: str) -> bool:
@@ -166,7 +170,9 @@ class OperationsService(Rooms):
 
     def _place(self, address: str, setting: str, needed: bool) -> Place:  # noqa: FBT001
         def make() -> DoorService:
-            return DoorService(address, self._site, self._reactor, setting, needed=needed)
+            return DoorService(
+                address, self._site, self._reactor, setting, needed=needed, sockets=self._sockets
+            )
 
         return Place(self, address, make)
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import chain
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import DeferredLock
-from twisted.logger import ILogObserver
 
-from ccrelay.observe import log as logs
 from ccrelay.observe.request_log import RequestLog
 from ccrelay.relay.in_flight import InFlight
 from ccrelay.service.assembly import (
@@ -23,12 +22,13 @@ from ccrelay.service.assembly import (
 from ccrelay.service.breakers import CircuitBreakerService
 from ccrelay.service.endpoints import network_endpoints
 from ccrelay.service.health import HealthService
+from ccrelay.service.journal import Journal
 from ccrelay.service.keys import KeyWatchService
 from ccrelay.service.listening import shown
 from ccrelay.service.operations import OperationsService
 from ccrelay.service.overrides import Overrides
+from ccrelay.service.process import ProcessService
 from ccrelay.service.reload import STOPPING, Place, Reloader, change_doors, held
-from ccrelay.service.signals import heed
 from ccrelay.service.tree import (
     ConnectionsService,
     CredentialsService,
@@ -40,7 +40,7 @@ from ccrelay.service.watch import FileWatchService
 from ccrelay.web.door import Door
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
     from pathlib import Path
 
     from twisted.application.service import Service
@@ -72,12 +72,14 @@ class Ccrelay(Rooms):
         wall: Callable[[], float] = time.time,
         reread: Callable[[], Loaded] | None = None,
         endpoints: _Endpoints | None = None,
+        environ: MutableMapping[str, str] | None = None,
         **how: Any,  # noqa: ANN401
     ) -> None:
         """
         @param wall: returns seconds since the epoch.
         @param reread: returns what is configured now, for a reload; None where nothing can be read anew.
         @param endpoints: how a provider is reached; None for real.
+        @param environ: the process's variables; None where the process is not the relay's alone.
         @param how: see L{Reloader}.
         """
         super().__init__()
@@ -89,10 +91,9 @@ class Ccrelay(Rooms):
         self._chance = Random().random  # noqa: S311  jitter and shares, nothing secret
         self._endpoints = endpoints or network_endpoints(reactor)
         self._settings = settings = loaded.settings
-        self._log_output = logs.Output(
-            logs.standard(settings.logging.output), settings.logging.format, settings.logging.level
-        )
-        self._log_is_ours = False
+        self._journal = Journal(settings)
+        self._process = ProcessService(self, reactor, environ)
+        self.upgrade = self._process.upgrade
         self._in_flight = InFlight(settings.server.max_concurrent)
         self._breakers = CircuitBreakerService(reactor, wall)
         self._health = HealthService(reactor, wall, self._chance, self._probed)
@@ -100,7 +101,9 @@ class Ccrelay(Rooms):
         self.upstreams = self._made(settings, self._endpoints)
         self._door = Door(serving_of(settings, self.upstreams, reactor, wall), self._in_flight, reactor, wall)
         self._site = site_of(settings, self._door, reactor, ())
-        self._operations = OperationsService(self, self._in_flight, self._door, reactor, wall)
+        self._operations = OperationsService(
+            self, self._in_flight, self._door, reactor, wall, self._process.sockets
+        )
         self._connections = ConnectionsService(self.upstreams)
         self._requests = RequestsService(
             self._in_flight, self._site, reactor, settings.server.drain_ms / 1000
@@ -113,7 +116,7 @@ class Ccrelay(Rooms):
         )  # fmt: skip
         rooms: list[Service] = [
             self._credentials, self._connections, self._breakers, self._health, self._keys,
-            self._operations, self._requests, self._watch,
+            self._operations, self._requests, self._watch, self._process,
         ]  # fmt: skip
         for room in rooms:
             room.setServiceParent(self)
@@ -126,17 +129,12 @@ class Ccrelay(Rooms):
 
     def setServiceParent(self, parent: Any) -> None:  # noqa: ANN401  Twisted's application
         """Bring the log along: C{twistd} writes where the application's observer says."""
-        set_component = getattr(parent, "setComponent", None)
-        if set_component is not None:
-            set_component(ILogObserver, self._log_output)
-            self._log_is_ours = True
-            self._log_output.soon = partial(self._reactor.callLater, 0)
+        if self._journal.come_along(parent, self._reactor):
             self._show(self._settings)
         super().setServiceParent(parent)
 
     def startService(self) -> None:
         """Start every room, and say what is served and what of the configuration is not in effect."""
-        heed(self._reactor, self._hung_up)
         super().startService()
         self._say("configuration")
         door = next((shown(d.port) for d in self if isinstance(d, DoorService) and d.port is not None), None)
@@ -210,12 +208,10 @@ class Ccrelay(Rooms):
         """
         if not self.running:
             return STOPPING
-        settings, before = overrides.checked(loaded.settings), self._settings
+        settings = overrides.checked(loaded.settings)
         ways = endpoints_of(settings, self._endpoints, self.upstreams)
         try:
-            file = None
-            if settings.logging.output != before.logging.output:
-                file = logs.standard(settings.logging.output)
+            file = self._journal.other(settings)
         except OSError as problem:
             return f"logging.output: {problem}"
         problem_there = await change_doors(self._places(settings), (self, self._operations))
@@ -238,7 +234,7 @@ class Ccrelay(Rooms):
         self._breakers.change(old.routing.breakers, self.upstreams.routing.breakers)
         self._show(settings)
         self._watch_health(settings)
-        self._change_log(settings, file)
+        self._journal.change(settings, file)
         return None
 
     def _places(self, settings: Settings) -> list[Place]:
@@ -249,28 +245,21 @@ class Ccrelay(Rooms):
         return [*self._operations.places(settings), *clients]
 
     def _new_door(self, address: str) -> DoorService:
-        return DoorService(address, self._site, self._reactor)
+        return DoorService(address, self._site, self._reactor, sockets=self._process.sockets)
 
     def _show(self, settings: Settings) -> None:
         """Let operators see this configuration; what nobody can see is not added up."""
         for upstream in self.upstreams.listed:
             upstream.backend.draining = upstream.name in self.overrides.draining
         seen = settings.metrics.enabled or settings.admin.socket is not None
-        output = self._log_output if self._log_is_ours else None
         observers: list[IObserver] = [
-            RequestLog(lambda request: self._operations.ledger.costs(request)[0], output, self.wall)
+            RequestLog(lambda ended: self._operations.ledger.costs(ended)[0], self._journal.direct, self.wall)
         ]
         self._site.observers = [*observers, self._operations.ledger] if seen else observers
         self._operations.change(self._loaded, settings, self.upstreams, self.overrides)
 
     def _probed(self, ended: ProbeEnded) -> None:
         self._operations.view.probe_ended(ended, self.wall())
-
-    def _change_log(self, settings: Settings, file: logs.LogFile | None) -> None:
-        old = self._log_output.file
-        self._log_output.change(file or old, settings.logging.format, settings.logging.level)
-        if file is not None:
-            old.close()
 
     def _say(self, what: str) -> None:
         loaded = self._loaded
@@ -285,15 +274,27 @@ class Ccrelay(Rooms):
                 "configured, but not in effect in this version: {keys}", keys=", ".join(loaded.not_in_effect)
             )
 
-    def _hung_up(self) -> None:
+    def hung_up(self) -> None:
         """Open the log file anew, and read the configuration anew."""
-        try:
-            self._log_output.file.reopen()
-        except OSError as problem:
-            self.log.error(  # noqa: TRY400  the words say enough
-                "cannot open the log file anew ({problem}); it goes on", problem=problem
-            )
-        else:
-            if self._log_output.file.path is not None:
-                self.log.info("log file opened anew")
+        self._journal.reopen()
         self.reload()
+
+    def doors(self) -> list[DoorService]:
+        """Return every address that is listened on."""
+        return [door for door in chain(self, self._operations) if isinstance(door, DoorService)]
+
+    def hand_over(self) -> None:
+        """Let requests that run take their time at the end: nobody waits for it."""
+        self._requests.handed_over = True
+
+    def hurry(self) -> bool:
+        """Wait for them no longer than at any end; return whether that is new."""
+        if self._requests.at_leisure:
+            self._reactor.callFromThread(self._requests.hurry)
+            return True
+        return False
+
+    def standing(self) -> str:
+        """Return what is served, in words."""
+        where = ", ".join(shown(door.port) for door in self.doors() if door.parent is self and door.port)
+        return f"serving on {where}; providers: {', '.join(u.name for u in self.upstreams.listed) or 'none'}"

@@ -53,6 +53,13 @@ class IRelay(Protocol):
     async def reread(self) -> str | None:
         """Read the configuration anew and use it; return why that cannot be, or None."""
 
+    async def upgrade(self) -> str:
+        """
+        Hand over to a new process, and return what was done, in words.
+
+        @raise Conflict: if that does not come to serve.
+        """
+
 
 class Steward:
     """See L{ccrelay.web.admin.ISteward}."""
@@ -139,6 +146,10 @@ class Steward:
             msg = f"not reloaded, the old configuration stays in use: {problem}"
             raise Conflict(msg)
         return "the configuration is reloaded"
+
+    async def upgrade(self) -> str:
+        """Hand over to a new process of the relay."""
+        return await self._relay.upgrade()
 
     async def revert(self) -> str:
         """Take back all that was changed at run time."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ccrelay.relay.in_flight import InFlight
     from ccrelay.relay.upstreams import Upstreams
+    from ccrelay.service.sockets import Sockets
     from ccrelay.web.site import RelaySite
 
 EX_UNAVAILABLE: Final = 69
@@ -102,23 +103,53 @@ class ConnectionsService(Service):
         return gatherResults([u.client.close() for u in self._upstreams.listed])
 
 
+_LONGEST_S: Final = 3600.0
+"""Seconds that requests may go on after a hand-over: nobody waits for them."""
+
+
 class RequestsService(Service):
-    """The requests being served; at the end they may finish, for a time."""
+    """
+    The requests being served; at the end they may finish, for a time.
+
+    @ivar handed_over: whether another process serves, so that nobody waits for this one.
+    """
 
     name = "requests"
+    handed_over = False
 
     def __init__(self, in_flight: InFlight, site: RelaySite, clock: Any, drain: float) -> None:  # noqa: ANN401
         """@param drain: seconds."""
         self._in_flight = in_flight
         self._site = site
         self._clock = clock
+        self._left: Deferred[None] | None = None
         self.drain = drain
 
     def stopService(self) -> Deferred[None]:
         """Drain, then close what connections of clients are left."""
         super().stopService()
-        drained = Deferred.fromCoroutine(self._in_flight.drain(self._clock, self.drain))
-        return drained.addCallback(lambda _: self._site.close())
+        return Deferred.fromCoroutine(self._stop())
+
+    @property
+    def at_leisure(self) -> bool:
+        """Whether it waits longer than at any stop, since another process serves."""
+        return self._left is not None
+
+    def hurry(self) -> None:
+        """Wait no longer than at any stop."""
+        left, self._left = self._left, None
+        if left is not None:
+            left.callback(None)
+
+    async def _stop(self) -> None:
+        retired = self._site.retire()
+        if self.handed_over:
+            # A client that kept its connection is served on it once more, and told to come anew.
+            self._left = Deferred()
+            retired.addCallback(lambda _: self.hurry())
+            await self._left.addTimeout(_LONGEST_S, self._clock, lambda _result, _seconds: self.hurry())
+        await self._in_flight.drain(self._clock, self.drain)
+        await self._site.close()
 
 
 class DoorService(Service):
@@ -138,9 +169,11 @@ class DoorService(Service):
         setting: str = "server.listen",
         *,
         needed: bool = True,
+        sockets: Sockets | None = None,
     ) -> None:
         """
         @param address: as in C{server.listen}.
+        @param sockets: listens for it; None for a socket that nobody shares.
         @param setting: where an operator sets it.
         @param needed: whether nothing is to be served without it; else a warning says that it cannot be had.
         """
@@ -150,6 +183,7 @@ class DoorService(Service):
         self._setting = setting
         self._site = site
         self._reactor = reactor
+        self._sockets = sockets
         self.port: IListeningPort | None = None
         self._warned = ""
 
@@ -172,7 +206,7 @@ class DoorService(Service):
         failures: list[Failure] = []
         try:
             with listening.ours_alone():
-                listened = listening.endpoint(self._reactor, self.address).listen(self._site)
+                listened = self._listen()
             listened.addCallbacks(self._listening, failures.append)
         except (OSError, ValueError, TypeError, LookupError, SSL.Error, crypto.Error):
             # An endpoint description may name a file or a socket that is not there, or not right.
@@ -188,10 +222,27 @@ class DoorService(Service):
         return None
 
     def stopService(self) -> Deferred[Any]:
-        """Let no new connection in."""
+        """Let no new connection in; at the end of the process its socket is kept for the next one."""
         super().stopService()
+        return self.close(for_good=self.parent is None or bool(self.parent.running))
+
+    def close(self, *, for_good: bool = True) -> Deferred[Any]:
+        """
+        Listen no more.
+
+        @param for_good: whether the next process need not be kept the socket.
+        """
         port, self.port = self.port, None
-        return maybeDeferred(port.stopListening) if port is not None else maybeDeferred(lambda: None)
+        if port is None:
+            return maybeDeferred(lambda: None)
+        if self._sockets is not None:
+            self._sockets.closed(self.address, for_good=for_good)
+        return maybeDeferred(port.stopListening)
+
+    def _listen(self) -> Deferred[IListeningPort]:
+        if self._sockets is not None:
+            return self._sockets.listen(self.address, self._site)
+        return listening.endpoint(self._reactor, self.address).listen(self._site)
 
     def _listening(self, port: IListeningPort) -> None:
         self.port = port

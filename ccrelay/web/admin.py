@@ -120,6 +120,9 @@ class ISteward(Protocol):
     async def reload(self) -> str:
         """Read the configuration anew."""
 
+    async def upgrade(self) -> str:
+        """Hand over to a new process of the relay, as it is installed now."""
+
     async def revert(self) -> str:
         """Take back all that was changed at run time."""
 
@@ -127,7 +130,7 @@ class ISteward(Protocol):
 _ASKED: Final[Mapping[str, type[msgspec.Struct]]] = {
     "enable": OfProvider, "disable": OfProvider, "drain": OfProvider, "reset_breaker": OfProvider,
     "add_key": NewKey, "remove_key": OfKey, "reset_key": OfKey,
-    "strategy": NewStrategy, "reload": Nothing, "revert": Nothing,
+    "strategy": NewStrategy, "reload": Nothing, "revert": Nothing, "upgrade": Nothing,
 }  # fmt: skip
 
 

@@ -49,6 +49,11 @@ class Habits:
         if self._head_timer is None:
             self._head_timer = self.callLater(HEAD_S, self._slow_head)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is there, nor the beginning of one."""
+        return not self.requests and self._head_timer is None
+
     def head_done(self) -> None:
         """The head is complete."""
         timer, self._head_timer = self._head_timer, None

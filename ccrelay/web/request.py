@@ -125,9 +125,18 @@ class RelayRequest(Accounted, LeanRequest):
         if not self.body.over:
             self.lasting = False
 
+    def is_last(self) -> None:
+        """Let the connection end with the answer."""
+        self.lasting = False
+
 
 class TwistedRequest(Accounted):
     """A request over Twisted's own parser."""
+
+    def is_last(self) -> None:
+        """Let the connection end with the answer."""
+        self.channel.persistent = False
+        self.setHeader(b"connection", b"close")
 
     def parseCookies(self) -> None:
         """Cookies mean nothing here."""

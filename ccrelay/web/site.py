@@ -35,6 +35,8 @@ _CORS = (
     (b"access-control-max-age", b"600"),
 )
 _CHANNELS: Final[dict[str, Any]] = {"llhttp": RelayChannel, "twisted": TwistedChannel}
+_IDLE_S: Final = 2.0
+"""Seconds that an idle connection is kept when the relay retires: its client may be about to ask."""
 _CLOSING_S: Final = 2.0
 """Seconds that a client has to read what was written to it before its connection is closed."""
 
@@ -74,7 +76,9 @@ class RelaySite(Site):
         self.clock = clock
         self.outbox = Outbox()
         self.channels: set[Any] = set()
+        self.retiring = False
         self._closed: Deferred[None] | None = None
+        self._empty: Deferred[None] | None = None
         self._new_id = new_id
         self.observers = observers
 
@@ -91,6 +95,24 @@ class RelaySite(Site):
 
     def log(self, request: object) -> None:
         """Keep no access log."""
+
+    def retire(self) -> Deferred[None]:
+        """
+        Serve what comes on the connections that there are, each with one more answer at most.
+
+        @return: a Deferred that fires when all are closed.
+        """
+        self.retiring = True
+        if not self.channels:
+            return succeed(None)
+        self._empty = empty = Deferred[None]()
+        idle = self.clock.callLater(_IDLE_S, self._close_idle)
+        return empty.addCallback(lambda _: idle.cancel() if idle.active() else None)
+
+    def _close_idle(self) -> None:
+        for channel in tuple(self.channels):
+            if channel.is_idle:
+                channel.loseConnection()
 
     def close(self) -> Deferred[None]:
         """
@@ -109,9 +131,11 @@ class RelaySite(Site):
     def left(self, channel: object) -> None:
         """Note that a connection is closed."""
         self.channels.discard(channel)
-        if not self.channels and self._closed is not None:
-            closed, self._closed = self._closed, None
-            closed.callback(None)
+        if not self.channels:
+            waiting, self._closed, self._empty = (self._closed, self._empty), None, None
+            for each in waiting:
+                if each is not None:
+                    each.callback(None)
 
     def _cut_off(self, _result: object, _seconds: float) -> None:
         self._closed = None
@@ -136,6 +160,8 @@ class RelaySite(Site):
             request.method.decode("ascii", "replace"), request.path.decode("ascii", "replace")
         )
         request.exchange = exchange
+        if self.retiring:
+            request.is_last()
         try:
             self._admit(request)
         except RelayError as error:

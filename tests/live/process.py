@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from tests.live.watch import Watch
 ROOT = Path(__file__).parents[2]
 
 TWISTD = ("-c", "from twisted.scripts.twistd import run; run()", "--nodaemon", "--pidfile=", "ccrelay")
-SERVE = ("-m", "ccrelay.cli.main", "serve")
+CCRELAY = ("-m", "ccrelay.cli.main")
+SERVE = (*CCRELAY, "serve")
 
 
 class RelayProcess(ProcessProtocol):
@@ -29,15 +31,23 @@ class RelayProcess(ProcessProtocol):
 
     transport: Any
 
-    def __init__(self, test: TestCase, command: Sequence[str], *arguments: str) -> None:
-        """@param command: L{TWISTD} or L{SERVE}."""
+    def __init__(self, test: TestCase, command: Sequence[str], *arguments: str,
+                 descriptors: Sequence[int] = (), **variables: str) -> None:  # fmt: skip
+        """
+        @param command: L{TWISTD}, L{SERVE} or L{CCRELAY}.
+        @param descriptors: handed over, as number 3 and so on.
+        @param variables: of its environment, beside the usual.
+        """
         folder = Path(test.mktemp()).absolute()
         folder.mkdir(parents=True)
         self.out, self.err = "", ""
         self.status: int | None = None
+        self.exit: int | None = None
         self._watch = Watch(lambda: f"{self.out}{self.err}(status {self.status})")
         words = [sys.executable, *command, *arguments]
-        reactor.spawnProcess(self, sys.executable, words, environment(folder), str(folder))
+        numbered: dict[int, Any] = {0: "w", 1: "r", 2: "r", **dict(enumerate(descriptors, 3))}
+        environ = {**environment(folder), **variables}
+        reactor.spawnProcess(self, sys.executable, words, environ, str(folder), childFDs=numbered)
         test.addCleanup(self._end)
 
     async def says(self, pattern: str) -> re.Match[str]:
@@ -57,9 +67,15 @@ class RelayProcess(ProcessProtocol):
         assert self.status is not None
         return self.status
 
+    async def exited(self) -> int:
+        """Wait until it is gone, though another process may still write where it did; return its status."""
+        await self._watch.when(lambda: self.exit is not None)
+        assert self.exit is not None
+        return self.exit
+
     def signal(self, name: str) -> None:
-        """Send a signal: C{TERM}, C{HUP}."""
-        self.transport.signalProcess(name)
+        """Send a signal: C{TERM}, C{USR2}."""
+        self.transport.signalProcess(getattr(signal, f"SIG{name}"))
 
     def outReceived(self, data: bytes) -> None:
         self.out += data.decode()
@@ -68,16 +84,20 @@ class RelayProcess(ProcessProtocol):
     def errReceived(self, data: bytes) -> None:
         self.err += data.decode()
 
-    def processEnded(self, reason: Failure) -> None:
+    def processExited(self, reason: Failure) -> None:
         ended: Any = reason.value
-        self.status = ended.exitCode if ended.signal is None else -ended.signal
+        self.exit = ended.exitCode if ended.signal is None else -ended.signal
+        self._watch.look()
+
+    def processEnded(self, reason: Failure) -> None:
+        self.status = self.exit
         self._watch.look()
         self._watch.end()
 
     async def _end(self) -> None:
-        if self.status is None:
+        if self.exit is None:
             self.signal("KILL")
-            await self.ended()
+        await self.ended()
 
 
 def config_file(test: TestCase, text: str) -> str:

@@ -57,7 +57,7 @@ class LogTests(SynchronousTestCase):
     def test_output(self) -> None:
         """The log goes on in another file, and the old one is let go."""
         running, write = self.relay()
-        old = running.relay._log_output.file
+        old = running.relay._journal.output.file
         other = running.log.with_suffix(".2")
         running.reload(logging={"output": str(other)})
         self.event(write, "here")
@@ -89,7 +89,7 @@ class LogTests(SynchronousTestCase):
         """A log file that was moved away is opened anew by SIGHUP, and the configuration is read as well."""
         running, write = self.relay()
         running.log.rename(running.log.with_suffix(".1"))
-        running.relay._hung_up()
+        running.relay.hung_up()
         running.go()
         self.event(write, "here")
         self.assertTrue(running.log.read_text("utf-8").endswith(" here\n"))

@@ -35,7 +35,7 @@ class SignalTests(SynchronousTestCase):
             before = signal.signal(number, lambda number, _frame: self.done.append(("stop", number)))
             self.addCleanup(signal.signal, number, before)
         self.reactor = _Reactor()
-        heed(self.reactor, lambda: self.done.append("hung up"), self.done.append)
+        heed(self.reactor, lambda: self.done.append("hung up"), leave=self.done.append)
 
     def run_reactor(self) -> None:
         """Let the reactor run, as far as what waits for that."""
