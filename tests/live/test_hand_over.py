@@ -78,6 +78,7 @@ class ProcessCase(TestCase):
         """Return the path of a configuration."""
         one = f"{{name: one, type: anthropic, base_url: '{provider.url}', keys: [{{key: {KEY}}}]}}"
         server = f"{{listen: '127.0.0.1:{self.port}', drain_ms: {more.pop('drain_ms', '30000')}}}"
+        more.setdefault("metrics", "{enabled: false}")
         rest = "".join(f"{name}: {value}\n" for name, value in more.items())
         return config_file(
             self, f"server: {server}\nlogging: {{format: json}}\nproviders: [{one}]\n{rest}"
@@ -160,27 +161,32 @@ class HandOverTests(ProcessCase):
         """So does `ccrelay serve`."""
         await self.takes_over(SERVE)
 
-    async def test_kept_connections(self) -> None:
+    async def kept_connections(self, http: str) -> None:
         """Who keeps a connection to the old process is answered once more there, and told to come anew."""
-        for http in ("llhttp", "twisted"):
-            config = self.config(Provider(self))
-            self.edit(config, "drain_ms", f"http: {http}, drain_ms")
-            relay = await self.relay(config)
-            asking, idle = await call(self, self.url), await call(self, self.url)
-            first = await self.answered(asking)
-            self.assertEqual(first.headers.get("connection", "keep-alive"), "keep-alive")
-            relay.signal("USR2")
-            number = await self.successor(relay)
-            before = len(asking.received)
-            asking.ask(body())
-            await asking.end()
-            again = parse(asking.received[before:], closed=True)
-            self.assertTrue(again.complete)
-            self.assertEqual((again.status, again.headers["connection"].lower()), (200, "close"))
-            await idle.end()
-            self.assertEqual(await relay.exited(), 0)
-            os.kill(number, signal.SIGKILL)
-            self.supervisor.told.clear()
+        config = self.config(Provider(self))
+        self.edit(config, "drain_ms", f"http: {http}, drain_ms")
+        relay = await self.relay(config)
+        asking, idle = await call(self, self.url), await call(self, self.url)
+        first = await self.answered(asking)
+        self.assertEqual(first.headers.get("connection", "keep-alive"), "keep-alive")
+        relay.signal("USR2")
+        await self.successor(relay)
+        before = len(asking.received)
+        asking.ask(body())
+        await asking.end()
+        again = parse(asking.received[before:], closed=True)
+        self.assertTrue(again.complete)
+        self.assertEqual((again.status, again.headers["connection"].lower()), (200, "close"))
+        await idle.end()
+        self.assertEqual(await relay.exited(), 0)
+
+    async def test_kept_connections(self) -> None:
+        """Connections over llhttp end so."""
+        await self.kept_connections("llhttp")
+
+    async def test_kept_connections_of_twisted(self) -> None:
+        """So do those over Twisted's own parser."""
+        await self.kept_connections("twisted")
 
     async def test_command(self) -> None:
         """`ccrelay upgrade` says which process serves; the unix socket and the metrics are the new one's."""
