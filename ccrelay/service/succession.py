@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PREDECESSOR: Final = "CCRELAY_PREDECESSOR"
 """The variable that names the descriptor over which a new process talks with the one before it."""
 _FIRST: Final = 3
-_PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 25.0
 _READY: Final = b"ready"
 _YOURS: Final = b"yours"
 _NOT_INHERITED: Final = frozenset(
