@@ -66,8 +66,6 @@ class RelayChannel(Habits, Channel):
         """Go on to the next request, or drop the rest of the body of one answered early."""
         self._moved = self.site.clock.seconds()
         if request.body.over:
-            if self.site.retiring:
-                request.lasting = False
             super().requestDone(request)
             return
         self.requests.clear()
@@ -165,8 +163,6 @@ class TwistedChannel(Habits, HTTPChannel):
     def requestDone(self, request: Any) -> None:  # noqa: ANN401  Twisted's Request, ours below
         """Go on to the next request, or drop the rest of the body of one answered early."""
         if request.body is None or request.body.over:
-            if self.site.retiring:
-                self.persistent = False
             super().requestDone(request)
             return
         self.requests.remove(request)

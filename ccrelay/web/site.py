@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -98,21 +99,26 @@ class RelaySite(Site):
 
     def retire(self) -> Deferred[None]:
         """
-        Serve what comes on the connections that there are, each with one more answer at most.
+        Let each connection end with the next answer whose head is written, which says so; or when it is idle.
 
         @return: a Deferred that fires when all are closed.
         """
         self.retiring = True
         if not self.channels:
             return succeed(None)
+        for request in chain.from_iterable(channel.requests for channel in self.channels):
+            if not request.startedWriting:
+                request.is_last()
         self._empty = empty = Deferred[None]()
-        idle = self.clock.callLater(_IDLE_S, self._close_idle)
-        return empty.addCallback(lambda _: idle.cancel() if idle.active() else None)
+        self._sweep(frozenset())
+        return empty.addCallback(lambda _: self._sweeping.cancel())
 
-    def _close_idle(self) -> None:
-        for channel in tuple(self.channels):
-            if channel.is_idle:
-                channel.loseConnection()
+    def _sweep(self, before: frozenset[Any]) -> None:
+        """Close what is idle and was so the last time; C{before}: what was."""
+        idle = frozenset(channel for channel in self.channels if channel.is_idle)
+        self._sweeping = self.clock.callLater(_IDLE_S, self._sweep, idle)
+        for channel in idle & before:
+            channel.loseConnection()
 
     def close(self) -> Deferred[None]:
         """

@@ -188,6 +188,32 @@ class HandOverTests(ProcessCase):
         """So do those over Twisted's own parser."""
         await self.kept_connections("twisted")
 
+    async def answered_meanwhile(self, http: str) -> None:
+        """An answer whose head goes out after the hand-over says that its connection ends."""
+        clock = Clock()
+        provider = Provider(self, [Says("late", pieces=1, pace=1)], clock)
+        config = self.config(provider)
+        self.edit(config, "drain_ms", f"http: {http}, drain_ms")
+        relay = await self.relay(config)
+        caller = await call(self, self.url)
+        caller.ask(body())
+        await provider.simulator.when_asked(1)
+        relay.signal("USR2")
+        await self.successor(relay)
+        await relay.says(r"Port \d+ Closed")
+        await self.pass_on(clock, caller)
+        answer = await caller.whole()
+        self.assertEqual((answer.status, answer.headers["connection"].lower()), (200, "close"))
+        self.assertEqual(await relay.exited(), 0)
+
+    async def test_answered_meanwhile(self) -> None:
+        """So does one over llhttp."""
+        await self.answered_meanwhile("llhttp")
+
+    async def test_answered_meanwhile_by_twisted(self) -> None:
+        """So does one over Twisted's own parser."""
+        await self.answered_meanwhile("twisted")
+
     async def test_command(self) -> None:
         """`ccrelay upgrade` says which process serves; the unix socket and the metrics are the new one's."""
         more = {"admin": f"{{socket: '{self.socket}'}}", "metrics": "{listen: '127.0.0.1:0'}"}
