@@ -3,8 +3,8 @@ Clients of a relay inside a tree, with nothing but Python's standard library.
 
 C{client.py load STOP}: ask over new connections and over kept ones until the file STOP is there; print
 how many answers there were, and what failed.  C{client.py stream}: take one stream, and print its last
-event and how many there were.  C{client.py message}: ask once, and print the answer's text.  C{client.py take STOP}: have the relay's port,
-until STOP is there.
+event and how many there were.  C{client.py message}: ask once, and print the answer's text.
+C{client.py take STOP}: have the relay's port until STOP is there.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ HEADERS = {"content-type": "application/json", "anthropic-version": "2023-06-01"
 def asked(*, stream: bool, model: str = "claude-sonnet-4-5") -> bytes:
     """Return a request's body."""
     said = {"role": "user", "content": "Tell me something " + "long " * 40}
-    return json.dumps(
-        {"model": model, "max_tokens": 500, "stream": stream, "messages": [said]}
-    ).encode()
+    return json.dumps({"model": model, "max_tokens": 500, "stream": stream, "messages": [said]}).encode()
 
 
 def ask(connection: http.client.HTTPConnection) -> bool:
@@ -103,4 +101,9 @@ def take(stop: Path) -> None:
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    {"load": lambda: load(Path(rest[0])), "take": lambda: take(Path(rest[0])), "stream": stream, "message": message}[what]()
+    {
+        "load": lambda: load(Path(rest[0])),
+        "take": lambda: take(Path(rest[0])),
+        "stream": stream,
+        "message": message,
+    }[what]()

@@ -138,6 +138,7 @@ class Succession:
             msg = "a hand-over is under way already"
             raise Conflict(msg)
         self._under_way = True
+        self._supervisor.tell("STATUS=handing over to a new process")
         # What cannot be shared (a unix socket, a certificate's port) changes hands with a short gap.
         alone = [d for d in self._doors() if d.port is not None and not self._sockets.holds(d.address)]
         for door in alone:
@@ -146,6 +147,7 @@ class Succession:
             number = await self._successor()
         except Conflict as problem:
             self._under_way = False
+            self._supervisor.tell(f"STATUS=not handed over: {problem.message}")
             lost = [words for door in alone if (words := door.open()) is not None]
             self.log.error(  # noqa: TRY400  the words say enough
                 "not handed over, this process goes on: {problem}",

@@ -236,6 +236,7 @@ class HandOverTests(ProcessCase):
         self.assertIn("the new process ended (status 78)", done.err)
         await relay.says("not handed over, this process goes on: the new process ended .status 78.")
         self.assertIn("nonsense", relay.err)
+        await self.supervisor.told_that("STATUS=not handed over: .*")
         self.assertEqual((await self.answered(await call(self, self.url))).status, 200)
         self.edit(config, "nonsense: 1\n", "")
         done = await self.ordered("upgrade", "--socket", self.socket)
