@@ -28,7 +28,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     @return: 0, or 78 if the configuration cannot be used.
     """
-    options = _options().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         loaded = load(options.config, environ, home)
     except ConfigError as error:
@@ -41,15 +41,16 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
     return 0
 
 
-def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = argparse.ArgumentParser(
         prog="ccrelay check",
         description="Say every problem of a configuration, and what it sets up if there is none.",
     )
-    parser.add_argument(
+    made.add_argument(
         "-c", "--config", type=Path, metavar="FILE", help="the file; without it, the usual places"
     )
-    return parser
+    return made
 
 
 def _report(loaded: Loaded) -> Iterator[str]:

@@ -53,7 +53,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
     @return: 0, or 1 if a file cannot be used or (C{show}) Claude Code does not go to the relay, 2 for a
         wrong argument, 78 if the relay's configuration is broken.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     directory = environ.get("CLAUDE_CONFIG_DIR")
     path = options.settings or (Path(directory) if directory else home / ".claude") / "settings.json"
     try:
@@ -78,12 +78,12 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         return _FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     """Return what the command line may hold."""
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="ccrelay claude", description="Point Claude Code to the relay, or back, in its settings.json."
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="setup | remove | show")
+    actions = made.add_subparsers(dest="action", required=True, metavar="setup | remove | show")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--settings", type=Path, metavar="PATH", help="another file than Claude Code's own")
     place = argparse.ArgumentParser(add_help=False)
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("--key-file", type=Path, metavar="FILE", help="a file that holds the token")
     actions.add_parser("remove", parents=[common, dry], help="take out what setup put there")
     actions.add_parser("show", parents=[common, place], help="say what is set; status 0 if it is this relay")
-    return parser
+    return made
 
 
 def _token(options: argparse.Namespace, url: str, environ: Mapping[str, str], home: Path) -> Secret | None:

@@ -34,7 +34,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     @return: 0 if all does; 1 if something does not; 78 if the configuration cannot be used.
     """
-    options = _options().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         settings = load(options.config, environ, home).settings
     except ConfigError as error:
@@ -53,27 +53,26 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
     return _Practice(options, out, environ).examine(settings, chosen)
 
 
-def _options() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
     import argparse  # noqa: PLC0415  with the options it makes
 
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="ccrelay doctor",
         description="Ask each provider for a few tokens, and say what works: reach, TLS, keys, models, "
         "streaming, tools, counting and beta flags. No relay is asked, and none has to run.",
     )
-    parser.add_argument("provider", nargs="*", help="its name; without one, all that are enabled")
-    parser.add_argument(
+    made.add_argument("provider", nargs="*", help="its name; without one, all that are enabled")
+    made.add_argument(
         "-c", "--config", type=Path, metavar="FILE", help="the file; without it, the usual places"
     )
-    parser.add_argument(
+    made.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="a model to try, as clients name it"
     )
-    parser.add_argument("--betas", action="store_true", help="try each beta flag by itself")
-    parser.add_argument(
-        "--timeout", type=float, default=20.0, metavar="SECONDS", help="for each request (20)"
-    )
-    parser.add_argument("--json", action="store_true", help="for programs")
-    return parser
+    made.add_argument("--betas", action="store_true", help="try each beta flag by itself")
+    made.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS", help="for each request (20)")
+    made.add_argument("--json", action="store_true", help="for programs")
+    return made
 
 
 class _Practice:

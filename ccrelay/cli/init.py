@@ -24,14 +24,8 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, _environ: Mapping[st
 
     @return: 0, or 1 if there is a file already, or it cannot be written.
     """
-    parser = argparse.ArgumentParser(
-        prog="ccrelay init", description="Write a commented configuration to begin with; never overwrite one."
-    )
-    parser.add_argument(
-        "path", nargs="?", type=Path, metavar="PATH", help="where to (default: ~/.config/ccrelay/config.yaml)"
-    )
     usual = home / ".config/ccrelay/config.yaml"
-    path: Path = parser.parse_args(arguments).path or usual
+    path: Path = parser().parse_args(arguments).path or usual
     starter = resources.files("ccrelay.config").joinpath("starter.yaml").read_bytes()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -49,3 +43,14 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, _environ: Mapping[st
         f"`ccrelay check{given}` judges it, `ccrelay serve{given}` runs it.\n"
     )
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = argparse.ArgumentParser(
+        prog="ccrelay init", description="Write a commented configuration to begin with; never overwrite one."
+    )
+    made.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="where to (default: ~/.config/ccrelay/config.yaml)"
+    )
+    return made

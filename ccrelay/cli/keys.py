@@ -33,17 +33,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    parser = parser_of("keys", "List a running relay's keys, or change them; secrets are never shown.")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument(
-        "what", nargs="*", metavar="[PROVIDER] | add PROVIDER | remove PROVIDER NAME | reset PROVIDER NAME"
-    )
-    parser.add_argument("--name", help="what an added key is called; without it, …last4")
-    for limit in _LIMITS:
-        parser.add_argument(
-            f"--{limit}", type=int, default=0, metavar="N", help=f"{limit}_limit of an added key"
-        )
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     action, *rest = options.what or ("",)
     if action == "add" and len(rest) == 1:
         return _add(options, rest[0], out, err, environ, home)
@@ -51,7 +41,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         provider, name = rest
         return order(options, out, err, environ, home, f"{action}_key", provider=provider, name=name)
     if action in {"add", "remove", "reset"} or rest:
-        parser.error("ccrelay keys [PROVIDER] | add PROVIDER | remove PROVIDER NAME | reset PROVIDER NAME")
+        parser().error("ccrelay keys [PROVIDER] | add PROVIDER | remove PROVIDER NAME | reset PROVIDER NAME")
 
     def show(relay: Relay) -> int:
         status = relay.status()
@@ -70,6 +60,21 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         return 0
 
     return asking(options, err, environ, home, show)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = parser_of("keys", "List a running relay's keys, or change them; secrets are never shown.")
+    made.add_argument("--json", action="store_true", help="for programs")
+    made.add_argument(
+        "what", nargs="*", metavar="[PROVIDER] | add PROVIDER | remove PROVIDER NAME | reset PROVIDER NAME"
+    )
+    made.add_argument("--name", help="what an added key is called; without it, …last4")
+    for limit in _LIMITS:
+        made.add_argument(
+            f"--{limit}", type=int, default=0, metavar="N", help=f"{limit}_limit of an added key"
+        )
+    return made
 
 
 def _add(

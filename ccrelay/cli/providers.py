@@ -9,6 +9,7 @@ from ccrelay.cli.ordering import asking, order, parser_of
 from ccrelay.cli.showing import Painter, cut, lasting, milliseconds, table, word
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import TextIO
@@ -24,17 +25,10 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    parser = parser_of("providers", "List a running relay's providers, or change which of them are used.")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument(
-        "action", nargs="?", choices=tuple(_ACTIONS),
-        help="use it; use it no more; let no new conversation go there; close its circuits",
-    )  # fmt: skip
-    parser.add_argument("name", nargs="?", help="of the provider")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.action is not None:
         if options.name is None:
-            parser.error(f"say which provider to {options.action}: ccrelay providers {options.action} NAME")
+            parser().error(f"say which provider to {options.action}: ccrelay providers {options.action} NAME")
         return order(options, out, err, environ, home, _ACTIONS[options.action], provider=options.name)
 
     def show(relay: Relay) -> int:
@@ -47,6 +41,18 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         return 0
 
     return asking(options, err, environ, home, show)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = parser_of("providers", "List a running relay's providers, or change which of them are used.")
+    made.add_argument("--json", action="store_true", help="for programs")
+    made.add_argument(
+        "action", nargs="?", choices=tuple(_ACTIONS),
+        help="use it; use it no more; let no new conversation go there; close its circuits",
+    )  # fmt: skip
+    made.add_argument("name", nargs="?", help="of the provider")
+    return made
 
 
 def report(status: Mapping[str, Any], painter: Painter) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ccrelay.cli.ordering import order, parser_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import TextIO
@@ -18,5 +19,10 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    options = parser_of("revert", "Take back all that was changed in a running relay.").parse_args(arguments)
+    options = parser().parse_args(arguments)
     return order(options, out, err, environ, home, "revert")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    return parser_of("revert", "Take back all that was changed in a running relay.")

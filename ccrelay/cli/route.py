@@ -41,19 +41,9 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     @return: 0; 1 where nobody could take it, 65 for what is no request, 78 for a configuration that is none.
     """
-    parser = parser_of("route", "Explain where a request would go, and why; nothing is sent to a provider.")
-    parser.add_argument("--explain", action="store_true", required=True, help="the only thing it does")
-    parser.add_argument(
-        "body", nargs="?", metavar="BODY",
-        help="the file of a request's body, - for standard input, or the name of a model",
-    )  # fmt: skip
-    parser.add_argument("--client", default="", metavar="NAME", help="as whom; without it, as anybody")
-    parser.add_argument("--session", metavar="ID", help="of which conversation (x-claude-code-session-id)")
-    parser.add_argument("--offline", action="store_true", help="by the configuration alone: ask no relay")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.body is None:
-        parser.error("say what is to be explained: a file, - or the name of a model")
+        parser().error("say what is to be explained: a file, - or the name of a model")
     try:
         body = _body(options.body)
         request = MessagesRequest.parse(body)
@@ -78,6 +68,21 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         for line in report(explained, whence):
             out.write(f"{line}\n")
     return 0 if explained["candidates"] else _NOBODY
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = parser_of("route", "Explain where a request would go, and why; nothing is sent to a provider.")
+    made.add_argument("--explain", action="store_true", required=True, help="the only thing it does")
+    made.add_argument(
+        "body", nargs="?", metavar="BODY",
+        help="the file of a request's body, - for standard input, or the name of a model",
+    )  # fmt: skip
+    made.add_argument("--client", default="", metavar="NAME", help="as whom; without it, as anybody")
+    made.add_argument("--session", metavar="ID", help="of which conversation (x-claude-code-session-id)")
+    made.add_argument("--offline", action="store_true", help="by the configuration alone: ask no relay")
+    made.add_argument("--json", action="store_true", help="for programs")
+    return made
 
 
 def _body(given: str) -> bytes:

@@ -20,9 +20,14 @@ def run(arguments: Sequence[str], out: TextIO, _err: TextIO, _environ: Mapping[s
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    argparse.ArgumentParser(
-        prog="ccrelay schema", description="Print the JSON Schema of the configuration, for editors."
-    ).parse_args(arguments)
+    parser().parse_args(arguments)
     json.dump(json_schema(), out, indent=2, ensure_ascii=False)
     out.write("\n")
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    return argparse.ArgumentParser(
+        prog="ccrelay schema", description="Print the JSON Schema of the configuration, for editors."
+    )

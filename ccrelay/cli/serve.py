@@ -19,9 +19,7 @@ def run(
     home: Path,  # noqa: ARG001
 ) -> int:
     """Run the relay until it is told to stop; a signal ends the process as that signal would."""
-    parser = argparse.ArgumentParser(prog="ccrelay serve", description="Run the relay in the foreground.")
-    parser.add_argument("-c", "--config", help="the configuration file; without it, the usual places")
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
 
     from twisted.scripts import twistd  # noqa: PLC0415  slow to load
 
@@ -30,3 +28,10 @@ def run(
     options.parseOptions(["--nodaemon", "--pidfile=", "ccrelay", *own])
     twistd.runApp(options)
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = argparse.ArgumentParser(prog="ccrelay serve", description="Run the relay in the foreground.")
+    made.add_argument("-c", "--config", help="the configuration file; without it, the usual places")
+    return made

@@ -29,7 +29,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, _environ: Mapping[st
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}; 69 where the port is taken.
     """
-    options = _options().parse_args(arguments)
+    options = parser().parse_args(arguments)
     # Twisted's reactor is installed by whoever imports it first, so nobody may at the top of a module.
     from twisted.internet import reactor  # noqa: PLC0415
 
@@ -95,29 +95,30 @@ def address(text: str) -> tuple[str, int]:
     return "127.0.0.1" if host == "localhost" else host, int(found["port"])
 
 
-def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = argparse.ArgumentParser(
         prog="ccrelay simulate",
         description="Serve the Messages API without a model: simulated answers, and faults on demand.",
         epilog=f"Scenarios: {', '.join(SCENARIOS)}. Models that bring a fault: {', '.join(FAULTS)}.",
     )
-    parser.add_argument(
+    made.add_argument(
         "--listen",
         type=address,
         default=address(_LISTEN),
         metavar="HOST:PORT",
         help=f"where to listen ({_LISTEN})",
     )
-    parser.add_argument("--scenario", default="default", help="a scenario's name, or a YAML file of acts")
-    parser.add_argument("--pace-ms", type=float, default=20.0, metavar="MS", help="between two events (20)")
-    parser.add_argument(
+    made.add_argument("--scenario", default="default", help="a scenario's name, or a YAML file of acts")
+    made.add_argument("--pace-ms", type=float, default=20.0, metavar="MS", help="between two events (20)")
+    made.add_argument(
         "--error-rate",
         type=float,
         default=0.0,
         metavar="SHARE",
         help="the share of requests, 0 to 1, that meet a fault (0)",
     )
-    return parser
+    return made
 
 
 def _shown(host: str, port: int) -> str:

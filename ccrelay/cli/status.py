@@ -25,10 +25,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     @return: 0; 1 while no request could be served; 69 where there is no relay, 77 where it may not be asked.
     """
-    parser = argparse.ArgumentParser(prog="ccrelay status", description="Say how a running relay stands.")
-    parser.add_argument("--json", action="store_true", help="all there is to know, for programs")
-    add_options(parser)
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         status = relay_of(options, environ, home).status()
     except NoAnswerError as problem:
@@ -40,6 +37,14 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         for line in report(status, Painter(out, environ)):
             out.write(f"{line}\n")
     return 0 if status["ready"] is None else _NOT_READY
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = argparse.ArgumentParser(prog="ccrelay status", description="Say how a running relay stands.")
+    made.add_argument("--json", action="store_true", help="all there is to know, for programs")
+    add_options(made)
+    return made
 
 
 def report(status: Mapping[str, Any], painter: Painter) -> Iterator[str]:

@@ -8,6 +8,7 @@ from ccrelay.cli.ordering import asking, order, parser_of
 from ccrelay.cli.showing import clean
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import TextIO
@@ -21,11 +22,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    parser = parser_of(
-        "strategy", "Show how a running relay chooses among its providers, or choose another way."
-    )
-    parser.add_argument("name", nargs="?", help="of the strategy to use from now on")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.name is not None:
         return order(options, out, err, environ, home, "strategy", strategy=options.name)
 
@@ -36,3 +33,12 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         return 0
 
     return asking(options, err, environ, home, show)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    made = parser_of(
+        "strategy", "Show how a running relay chooses among its providers, or choose another way."
+    )
+    made.add_argument("name", nargs="?", help="of the strategy to use from now on")
+    return made

@@ -9,6 +9,7 @@ from ccrelay.cli.asking import NoAnswerError, relay_of
 from ccrelay.cli.ordering import parser_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import TextIO
@@ -24,8 +25,7 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    parser = parser_of("top", "Show a running relay as it changes; ? tells the keys, q ends it.")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         relay = relay_of(options, environ, home)
     except NoAnswerError as problem:
@@ -36,6 +36,11 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
         return _USAGE
     _show(relay)
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    return parser_of("top", "Show a running relay as it changes; ? tells the keys, q ends it.")
 
 
 def _show(relay: Relay) -> None:

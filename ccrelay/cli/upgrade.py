@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ccrelay.cli.ordering import order, parser_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import TextIO
@@ -18,9 +19,14 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO, environ: Mapping[str
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    options = parser_of(
+    options = parser().parse_args(arguments)
+    return order(options, out, err, environ, home, "upgrade")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    return parser_of(
         "upgrade",
         "Let a new process of the relay, as it is installed now, take the place of the running one. "
         "Requests that run end there; if the new one does not come to serve, the old one goes on.",
-    ).parse_args(arguments)
-    return order(options, out, err, environ, home, "upgrade")
+    )

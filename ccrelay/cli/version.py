@@ -23,9 +23,14 @@ def run(arguments: Sequence[str], out: TextIO, _err: TextIO, _environ: Mapping[s
 
     The parameters and the result are those of L{ccrelay.cli.main.Command.run}.
     """
-    description = "Print the version, and what it runs on."
-    argparse.ArgumentParser(prog="ccrelay version", description=description).parse_args(arguments)
+    parser().parse_args(arguments)
     out.write(f"ccrelay {__version__}\n")
     libraries = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
     out.write(f"{platform.python_implementation()} {platform.python_version()}, {libraries}\n")
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's arguments."""
+    description = "Print the version, and what it runs on."
+    return argparse.ArgumentParser(prog="ccrelay version", description=description)
