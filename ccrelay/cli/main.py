@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
@@ -30,6 +31,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("ccrelay.cli.doctor", "try what works at each provider, with tiny real requests"),
     "simulate": ("ccrelay.cli.simulate", "run the simulated provider alone"),
     "schema": ("ccrelay.cli.schema", "print the JSON Schema of the configuration, for editors"),
+    "completion": ("ccrelay.cli.completion", "print what a shell needs to complete these"),
+    "manual": ("ccrelay.cli.manual", "print a page of the manual"),
     "version": ("ccrelay.cli.version", "print the version, and what it runs on"),
 }
 """Each command's module and the line that says what it does, so that C{--help} imports none of them."""
@@ -57,10 +60,13 @@ class Command(Protocol):
         @raise SystemExit: with 0 after C{--help}, with 2 for wrong arguments (C{argparse} does so).
         """
 
+    def parser(self) -> argparse.ArgumentParser:
+        """Return what knows its arguments."""
+
 
 def usage() -> str:
     """Return the text of C{ccrelay --help}."""
-    lines = "\n".join(f"  {name:<10}{summary}" for name, (_, summary) in COMMANDS.items())
+    lines = "\n".join(f"  {name:<12}{summary}" for name, (_, summary) in COMMANDS.items())
     return (
         "usage: ccrelay COMMAND [ARGUMENT ...]\n\n"
         "A relay between clients of the Anthropic Messages API and many providers of it.\n\n"

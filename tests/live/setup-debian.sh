@@ -1,10 +1,12 @@
 #!/bin/sh
-# Installs from Debian what some tests need: Prometheus with promtool, Chromium with its driver, tmux.
+# Installs from Debian what some tests need: Prometheus with promtool, Chromium with its driver, tmux, mandoc,
+# zsh and fish.
 # What is there already is not touched, and no Prometheus is left running.
 set -eu
 
 missing=
-for pair in prometheus:prometheus promtool:prometheus chromium:chromium chromedriver:chromium-driver tmux:tmux; do
+for pair in prometheus:prometheus promtool:prometheus chromium:chromium chromedriver:chromium-driver tmux:tmux \
+    mandoc:mandoc zsh:zsh fish:fish; do
     if ! command -v "${pair%%:*}" > /dev/null; then
         missing="$missing ${pair#*:}"
     fi
