@@ -10,13 +10,14 @@ export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .NOTPARALLEL:
-.PHONY: help run test coverage bench lint types check clean
+.PHONY: help run test coverage bench deb lint types check clean
 
 help:
 	@echo 'make run    serve on 127.0.0.1:8787 (ARGS=... are for `ccrelay serve`)'
 	@echo 'make test   run the tests (TESTS=tests.policy runs a part)'
 	@echo 'make coverage  run them and measure what they cover, which takes half as long again'
 	@echo 'make bench  compare with nginx (ARGS=--help), some minutes'
+	@echo 'make deb    the Debian package, in build/deb (its tools: .ci/debian/all installs them)'
 	@echo 'make lint   ruff        make types  mypy        make check  lint, types and test'
 	@echo 'make clean  remove what the others made'
 	@echo 'PYTHON=python3.13 chooses the Python that .venv is made with'
@@ -35,6 +36,9 @@ coverage: $(VENV)/.test $(VENV)/.node
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m bench.compare $(ARGS)
+
+deb:
+	@.ci/debian/build build/deb
 
 lint: $(VENV)/.lint
 	$(BIN)/python -m ruff check .

@@ -31,14 +31,18 @@ class DocumentationTests(SynchronousTestCase):
         """Each is right, given the variables that it names, and nothing in it is without effect."""
         key_file = Path(self.mktemp()).absolute()
         key_file.write_text("{}")
+        credentials = Path(self.mktemp()).absolute()  # what systemd hands over
+        credentials.mkdir()
+        (credentials / "key_anthropic").write_text("test-key-0")
         pages = []
         for page, text in configurations():
             named = _VARIABLE.findall(text)
             environ = {name: str(key_file) if name.endswith("_FILE") else f"test-{name}-0" for name in named}
+            environ["CREDENTIALS_DIRECTORY"] = str(credentials)
             self.assertEqual(problems(text, environ), [], f"{page}:\n{text}")
             self.assertEqual(loaded(text, environ).not_in_effect, (), page)
             pages.append(page)
-        self.assertEqual(set(pages), {"README.md", "clouds.md", "prices.md"})
+        self.assertEqual(set(pages), {"README.md", "clouds.md", "installing.md", "prices.md"})
 
     def test_links(self) -> None:
         """Each link leads to a page that is there, and to a heading of it."""
