@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ccrelay.config.written import Problem
+from ccrelay.config.written import Problem, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +19,8 @@ _EXPRESSION: Final = re.compile(
 )
 _OFF: Final = frozenset({"false", "off", "no", "0", "f", "n"})
 _PROVIDER: Final = 2  # steps in the path of a provider
+_OF_FILE: Final = "_FILE"
+"""How the name of a variable ends that names the file of another one's value: a habit of containers."""
 
 
 def variables(text: str) -> tuple[str, ...]:
@@ -30,8 +32,9 @@ def expanded(tree: dict[str, Any], environ: Mapping[str, str]) -> tuple[dict[str
     """
     Return a configuration with its texts expanded: C{${NAME}}, C{${NAME:-default}} and C{$${} for C{${}.
 
-    The default is taken where the variable is unset or empty, as a shell does.  In a disabled
-    provider, what names an unset variable is left out.
+    The default is taken where the variable is unset or empty, as a shell does.  Where C{NAME} is
+    unset and C{NAME_FILE} is not, that file's text is its value.  In a disabled provider, what
+    names an unset variable is left out.
 
     @return: a new tree, and the problems.
     """
@@ -70,10 +73,14 @@ def with_key_files(
 
 
 def key_files(tree: dict[str, Any], environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that hold keys of enabled providers."""
+    """Return the files that hold keys of enabled providers, or values of variables."""
     made, _ = expanded(tree, environ)
     names = (key.get("key_file") for _, key in _keys(made))
-    return tuple(_path_of(name, environ) for name in names if isinstance(name, str) and name)
+    files = [_path_of(name, environ) for name in names if isinstance(name, str) and name]
+    for _, text in leaves(tree):
+        named = variables(text) if isinstance(text, str) else ()
+        files += [Path(environ[n + _OF_FILE]) for n in named if n not in environ and environ.get(n + _OF_FILE)]
+    return tuple(dict.fromkeys(files))
 
 
 def enabled(provider: object) -> bool:
@@ -153,8 +160,18 @@ def _off(provider: dict[str, object], environ: Mapping[str, str]) -> bool:
 def _meaning(match: re.Match[str], environ: Mapping[str, str]) -> str:
     if match["name"] is None:
         return "${"
-    value = environ.get(match["name"], "")
-    return value or match["default"] or ""
+    return _value(match["name"], environ) or match["default"] or ""
+
+
+def _value(name: str, environ: Mapping[str, str]) -> str:
+    """
+    Return what a variable holds; nothing if it is unset.
+
+    @raise ValueError: if its file cannot be used; the text says why.
+    """
+    if name not in environ and environ.get(name + _OF_FILE):
+        return _secret_in(environ[name + _OF_FILE], {})
+    return environ.get(name, "")
 
 
 def _wrong(text: str, environ: Mapping[str, str]) -> Iterator[str]:
@@ -163,5 +180,10 @@ def _wrong(text: str, environ: Mapping[str, str]) -> Iterator[str]:
         name = match["name"]
         if match[0] == "${":
             yield "found ${ and no name after it; allowed: ${NAME}, ${NAME:-default}, or $${ for a literal ${"
+        elif name is not None and name not in environ and environ.get(name + _OF_FILE):
+            try:
+                _value(name, environ)
+            except ValueError as problem:
+                yield f"found ${{{name}}}, and the file that {name}{_OF_FILE} names {problem}"
         elif name is not None and match["default"] is None and name not in environ:
             yield f"found ${{{name}}}, which is not set; set it, or write ${{{name}:-default}}"

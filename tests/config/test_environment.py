@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ccrelay.config.environment import enabled, expanded, variables
 from ccrelay.wire.secret import Secret
-from tests.config.reading import SIMULATOR, problems, settings, unhurried
+from tests.config.reading import SIMULATOR, loaded, problems, settings, unhurried
 
 KEY = "sk-test-0123456789ab"
 
@@ -174,3 +174,34 @@ class KeyFileTests(SynchronousTestCase):
         """A disabled provider's file is not looked for."""
         made = settings(self.text("/none", "enabled: false,") + "\n- {name: b, type: simulator}")
         self.assertIsNone(made.providers[0].keys[0].key)
+
+
+class VariableFileTests(SynchronousTestCase):
+    """`${NAME}`, where `NAME_FILE` names a file."""
+
+    def setUp(self) -> None:
+        self.file = Path(self.mktemp()).absolute()
+        self.file.write_text(f"{KEY}\n")
+        self.environ = {"OWN_FILE": str(self.file)}
+
+    def test_read(self) -> None:
+        """The file's text is the value, without the blanks around it, unless the variable itself is set."""
+        self.assertEqual(value("<${OWN}>", self.environ), f"<{KEY}>")
+        self.assertEqual(value("${OWN:-other}", self.environ), KEY)
+        self.assertEqual(value("${OWN}", {**self.environ, "OWN": "set"}), "set")
+        self.assertEqual(value("${OWN_FILE}", self.environ), str(self.file))
+
+    def test_unreadable(self) -> None:
+        """A file that cannot be used is a problem, which names the variable and what is wrong."""
+        self.file.unlink()
+        self.assertEqual(
+            value("${OWN:-other}", self.environ),
+            ["found ${OWN}, and the file that OWN_FILE names cannot be read: No such file or directory; "
+             "name a file that holds the key alone"],
+        )  # fmt: skip
+
+    def test_watched(self) -> None:
+        """A reload is due when the file changes."""
+        text = "providers: [{name: a, type: zai, keys: [{key: '${OWN}'}]}]"
+        self.assertIn(self.file, loaded(text, self.environ).files)
+        self.assertEqual(settings(text, self.environ).providers[0].keys[0].key, Secret(KEY))
