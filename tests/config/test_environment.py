@@ -196,9 +196,13 @@ class VariableFileTests(SynchronousTestCase):
         self.file.unlink()
         self.assertEqual(
             value("${OWN:-other}", self.environ),
-            ["found ${OWN}, and the file that OWN_FILE names cannot be read: No such file or directory; "
-             "name a file that holds the key alone"],
-        )  # fmt: skip
+            [
+                (
+                    "found ${OWN}, and the file that OWN_FILE names cannot be read: No such file or directory; "
+                    "name a file that holds the key alone"
+                ),
+            ],
+        )
 
     def test_watched(self) -> None:
         """A reload is due when the file changes."""
