@@ -78,9 +78,9 @@ def key_files(tree: dict[str, Any], environ: Mapping[str, str]) -> tuple[Path, .
     names = (key.get("key_file") for _, key in _keys(made))
     files = [_path_of(name, environ) for name in names if isinstance(name, str) and name]
     for _, text in leaves(tree):
-        for name in variables(text) if isinstance(text, str) else ():
-            if name not in environ and environ.get(name + _OF_FILE):
-                files.append(Path(environ[name + _OF_FILE]))
+        named = variables(text) if isinstance(text, str) else ()
+        inside = [environ.get(name + _OF_FILE) for name in named if name not in environ]
+        files += [Path(file) for file in inside if file]
     return tuple(dict.fromkeys(files))
 
 

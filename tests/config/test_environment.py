@@ -198,8 +198,8 @@ class VariableFileTests(SynchronousTestCase):
             value("${OWN:-other}", self.environ),
             [
                 (
-                    "found ${OWN}, and the file that OWN_FILE names cannot be read: No such file or directory; "
-                    "name a file that holds the key alone"
+                    "found ${OWN}, and the file that OWN_FILE names cannot be read: "
+                    "No such file or directory; name a file that holds the key alone"
                 ),
             ],
         )
