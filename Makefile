@@ -18,7 +18,7 @@ help:
 	@echo 'make coverage  run them and measure what they cover, which takes half as long again'
 	@echo 'make bench  compare with nginx (ARGS=--help), some minutes'
 	@echo 'make deb    the Debian package, in build/deb (its tools: .ci/debian/all installs them)'
-	@echo 'make lint   ruff        make types  mypy        make check  lint, types and test'
+	@echo 'make lint   ruff, hadolint  make types  mypy        make check  lint, types and test'
 	@echo 'make clean  remove what the others made'
 	@echo 'PYTHON=python3.13 chooses the Python that .venv is made with'
 
@@ -42,6 +42,8 @@ deb:
 
 lint: $(VENV)/.lint
 	$(BIN)/python -m ruff check .
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Containerfile; \
+	    else echo 'hadolint is not made for this machine: Containerfile was not judged'; fi
 
 types: $(VENV)/.lint
 	$(BIN)/python -m mypy
