@@ -10,13 +10,14 @@ export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .NOTPARALLEL:
-.PHONY: help run test coverage bench deb lint types check clean
+.PHONY: help run test coverage bench dist deb lint types check clean
 
 help:
 	@echo 'make run    serve on 127.0.0.1:8787 (ARGS=... are for `ccrelay serve`)'
 	@echo 'make test   run the tests (TESTS=tests.policy runs a part)'
 	@echo 'make coverage  run them and measure what they cover, which takes half as long again'
 	@echo 'make bench  compare with nginx (ARGS=--help), some minutes'
+	@echo 'make dist   wheel and sdist, in dist'
 	@echo 'make deb    the Debian package, in build/deb (its tools: .ci/debian/all installs them)'
 	@echo 'make lint   ruff, hadolint  make types  mypy        make check  lint, types and test'
 	@echo 'make clean  remove what the others made'
@@ -36,6 +37,10 @@ coverage: $(VENV)/.test $(VENV)/.node
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m bench.compare $(ARGS)
+
+dist: $(VENV)/.made
+	@$(BIN)/python -m pip install --quiet build
+	@$(BIN)/python -m build --outdir dist .
 
 deb:
 	@.ci/debian/build build/deb
