@@ -55,7 +55,7 @@ class RootTests(SynchronousTestCase):
         self.assertEqual(
             names,
             ["credentials", "connections", "circuit breakers", "health", "key watch", "operations",
-             "requests", "configuration watch",
+             "requests", "configuration watch", "process",
              "door 127.0.0.1:1", "door 127.0.0.1:2"],
         )  # fmt: skip
         self.assertEqual([probe.name for probe in relay.getServiceNamed("health")], ["probe a"])
