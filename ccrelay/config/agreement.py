@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _OPERATORS: Final = frozenset({"/", "/health", "/ready", "/status", "/status/events"})
 """What operators ask for on the same listener."""
-_KEYED: Final = frozenset({"anthropic", "zai", "minimax", "anthropic_compatible"})
+_KEYED: Final = frozenset({"anthropic", "zai", "minimax", "deepseek", "anthropic_compatible"})
 
 
 def problems(settings: Settings, spoiled: Collection[KeyPath] = ()) -> Iterator[Problem]:

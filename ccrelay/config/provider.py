@@ -28,7 +28,16 @@ from ccrelay.config.fields import (
 from ccrelay.config.routing import underscored
 
 Kind: TypeAlias = Literal[
-    "anthropic", "zai", "minimax", "ollama", "bedrock", "azure", "vertex", "anthropic_compatible", "simulator"
+    "anthropic",
+    "zai",
+    "minimax",
+    "deepseek",
+    "ollama",
+    "bedrock",
+    "azure",
+    "vertex",
+    "anthropic_compatible",
+    "simulator",
 ]
 
 EVERY_MODEL: Final = "*"

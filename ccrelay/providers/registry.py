@@ -21,11 +21,13 @@ ANTHROPIC: Final = "https://api.anthropic.com"
 ZAI: Final = "https://api.z.ai/api/anthropic"
 OLLAMA: Final = "http://127.0.0.1:11434"
 MINIMAX: Final = "https://api.minimax.io/anthropic"
+DEEPSEEK: Final = "https://api.deepseek.com/anthropic"
+"""https://api-docs.deepseek.com/guides/anthropic_api"""
 SIMULATOR: Final = "http://simulator.invalid"
 """Never looked up: the simulator is reached inside the process."""
 
 KINDS: Final = (
-    "anthropic", "zai", "ollama", "minimax", "bedrock", "azure", "vertex",
+    "anthropic", "zai", "ollama", "minimax", "deepseek", "bedrock", "azure", "vertex",
     "anthropic_compatible", "simulator",
 )  # fmt: skip
 
@@ -92,6 +94,10 @@ def _of_the_format(
     if kind == "minimax":
         return AnthropicFormat(
             kind, base or MINIMAX, "bearer", Capabilities(counts_tokens=False), betas=betas
+        )
+    if kind == "deepseek":
+        return AnthropicFormat(
+            kind, base or DEEPSEEK, "x-api-key", Capabilities(counts_tokens=False), betas=betas
         )
     if kind == "ollama":
         return Ollama(base or OLLAMA, "bearer" if has_key else "none", betas)

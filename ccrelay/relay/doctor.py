@@ -36,6 +36,7 @@ _USUAL: Final = {
     "vertex": "claude-haiku-4-5@20251001",
     "zai": "glm-4.5-air",
     "minimax": "MiniMax-M2",
+    "deepseek": "deepseek-v4-flash",
 }
 _ELSE: Final = "claude-haiku-4-5"
 _TOOL: Final = {

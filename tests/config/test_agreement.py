@@ -132,7 +132,7 @@ class ProviderTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         """Kinds that need a key are refused without one, with the ways out."""
-        for entry in ("type: anthropic", "type: zai", "type: minimax, keys: []"):
+        for entry in ("type: anthropic", "type: zai", "type: minimax, keys: []", "type: deepseek"):
             with self.subTest(entry=entry):
                 (problem,) = self.problems(entry)
                 self.assertIn("providers[0].keys: found no key; type", problem)

@@ -28,6 +28,12 @@ class MinimaxTests(FormatContract, SynchronousTestCase):
     kind = "minimax"
 
 
+class DeepseekTests(FormatContract, SynchronousTestCase):
+    """DeepSeek."""
+
+    kind = "deepseek"
+
+
 class OllamaTests(FormatContract, SynchronousTestCase):
     """Ollama."""
 

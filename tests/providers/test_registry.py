@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from ccrelay.providers.registry import ANTHROPIC, KINDS, MINIMAX, OLLAMA, SIMULATOR, ZAI, provider_of
+from ccrelay.providers.registry import (
+    ANTHROPIC,
+    DEEPSEEK,
+    KINDS,
+    MINIMAX,
+    OLLAMA,
+    SIMULATOR,
+    ZAI,
+    provider_of,
+)
 from ccrelay.wire.request import MessagesRequest
 from tests.providers.contract import made
 
@@ -18,6 +27,7 @@ class RegistryTests(SynchronousTestCase):
             ("anthropic", ANTHROPIC),
             ("zai", ZAI),
             ("minimax", MINIMAX),
+            ("deepseek", DEEPSEEK),
             ("ollama", OLLAMA),
             ("simulator", SIMULATOR),
         ):
@@ -89,6 +99,7 @@ class RegistryTests(SynchronousTestCase):
                 "anthropic": "x-api-key",
                 "zai": "bearer",
                 "minimax": "bearer",
+                "deepseek": "x-api-key",
                 "ollama": "bearer",
                 "bedrock": "bearer",
                 "azure": "x-api-key",
@@ -112,7 +123,7 @@ class RegistryTests(SynchronousTestCase):
     def test_what_each_can_do(self) -> None:
         """Tokens, files and logins go only where they can."""
         able = {kind: made(kind, "http://x").capabilities for kind in KINDS}
-        self.assertEqual({k for k in KINDS if not able[k].counts_tokens}, {"ollama", "minimax"})
+        self.assertEqual({k for k in KINDS if not able[k].counts_tokens}, {"ollama", "minimax", "deepseek"})
         self.assertEqual({k for k in KINDS if able[k].resources}, {"anthropic", "anthropic_compatible"})
         self.assertEqual({k for k in KINDS if able[k].passthrough}, {"anthropic"})
 

@@ -112,7 +112,7 @@ class EstimatedTests(CountTestCase):
 
     def test_a_provider_that_cannot(self) -> None:
         """For a kind that cannot count the relay estimates, without asking it, and says so."""
-        for kind in ("ollama", "minimax"):
+        for kind in ("ollama", "minimax", "deepseek"):
             stack = Stack(self, {"a": [Says("x")]}, type=kind)
             self.assert_estimated(self.ask(stack))
             self.assertEqual(stack.asked("a"), [])

@@ -105,10 +105,10 @@ class ProvenanceTests(SynchronousTestCase):
             self.assertEqual(family_of(kind, "any"), CLAUDE)
         others = [
             family_of(kind, name)
-            for kind in ("zai", "minimax", "ollama", "anthropic_compatible", "simulator")
+            for kind in ("zai", "minimax", "deepseek", "ollama", "anthropic_compatible", "simulator")
             for name in ("claude", "b")
         ]
-        self.assertEqual(len({CLAUDE, *others}), 11)
+        self.assertEqual(len({CLAUDE, *others}), 13)
 
     def test_an_answer_is_remembered(self) -> None:
         """What was read of answers is known afterwards."""
