@@ -10,13 +10,14 @@ export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .NOTPARALLEL:
-.PHONY: help run test coverage bench dist deb lint types check clean
+.PHONY: help run test coverage bench docs dist deb lint types check clean
 
 help:
 	@echo 'make run    serve on 127.0.0.1:8787 (ARGS=... are for `ccrelay serve`)'
 	@echo 'make test   run the tests (TESTS=tests.policy runs a part)'
 	@echo 'make coverage  run them and measure what they cover, which takes half as long again'
 	@echo 'make bench  compare with nginx (ARGS=--help), some minutes'
+	@echo 'make docs   the documentation as a site, in build/site'
 	@echo 'make dist   wheel and sdist, in dist'
 	@echo 'make deb    the Debian package, in build/deb (its tools: .ci/debian/all installs them)'
 	@echo 'make lint   ruff, hadolint  make types  mypy        make check  lint, types and test'
@@ -44,6 +45,10 @@ dist: $(VENV)/.made
 
 deb:
 	@.ci/debian/build build/deb
+
+docs: $(VENV)/.docs
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/site
+	@echo 'The site is in build/site.'
 
 lint: $(VENV)/.lint
 	$(BIN)/python -m ruff check .
@@ -92,6 +97,11 @@ $(VENV)/.test: $(VENV)/.made $(PACKAGING)
 $(VENV)/.lint: $(VENV)/.made $(PACKAGING)
 	@echo 'Installing what lint and types need.'
 	@$(PIP) '.[lint,test]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.made $(PACKAGING)
+	@echo 'Installing what the documentation needs.'
+	@$(PIP) '.[docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.made $(PACKAGING) bench/setup-debian.sh

@@ -35,21 +35,28 @@ class Entry(NamedTuple):
 
 
 def catalogue() -> list[Entry]:
-    """Return every key in the order of the schema, but not older names and those without effect."""
+    """
+    Return every key, without older names and those without effect.
+
+    What stands in a section itself comes before the sections in it.
+    """
     schema = json_schema()
     return list(_entries(schema, schema, ""))
 
 
 def _entries(schema: Mapping[str, Any], section: Mapping[str, Any], before: str) -> Iterator[Entry]:
     required = section.get("required", ())
+    sections: list[tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = []
     for name, node in section["properties"].items():
         if node.get("deprecated"):
             continue
-        path = f"{before}{name}"
         within, suffix = _section_in(schema, node)
-        if within is None:
-            yield Entry(path, _kind(node), _default(node), node["description"], name in required)
+        if within is not None:
+            sections.append((name, node, within, suffix))
             continue
+        yield Entry(f"{before}{name}", _kind(node), _default(node), node["description"], name in required)
+    for name, node, within, suffix in sections:
+        path = f"{before}{name}"
         says = node.get("description") or within["description"]
         yield Entry(path, "a list" if suffix else "", "", says, name in required)
         yield from _entries(schema, within, f"{path}{suffix}.")
