@@ -276,9 +276,199 @@ class Proof:
         machine = self.machine
         number = machine.show("MainPID")
         lines = machine.run("cat", f"/proc/{number}/status").stdout
+        user = machine.run("stat", "--format=%U", f"/proc/{number}").stdout.strip()
+        self.holds("it runs as _ccrelay", user == "_ccrelay", user)
+        self.holds("without capabilities", "CapEff:\t0000000000000000" in lines, lines)
+        self.holds("with its calls filtered", "Seccomp:\t2" in lines, lines)
+        score = machine.run(
+            "systemd-analyze", "security", "ccrelay.service", "--no-pager", check=False
+        ).stdout
+        last = [line for line in score.splitlines() if "Overall exposure level" in line]
+        value = float(last[0].split(":")[1].split()[0]) if last else 10.0
+        self.holds(f"systemd-analyze security: {value}", value <= 1.5, score[-200:])
+
+    def edit(self, old: str, new: str, path: str = CONFIG) -> None:
+        """Change a file of the machine as an administrator would."""
+        file = Path(f"{self.machine.tree}{path}")
+        text = file.read_text()
+        if old not in text:
+            msg = f"{path} has no {old!r}"
+            raise RuntimeError(msg)
+        file.write_text(text.replace(old, new))
+
+    def reloaded(self) -> None:
+        """A change of the configuration is taken over, by systemctl as well."""
+        machine = self.machine
+        self.edit("type: simulator}", "type: simulator}" + SLOW)
+        done = machine.run("systemctl", "reload", "ccrelay", check=False)
+        self.holds("systemctl reload", done.returncode == 0, done.stdout)
+        journal = ["journalctl", "--unit=ccrelay", "--no-pager"]
+        wait(lambda: "configuration reloaded" in machine.run(*journal).stdout, "it is reloaded")
+        self.holds("the same process goes on", machine.active())
+
+    def under_load(self, act: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        """Do something while clients ask and a stream runs; return what they counted, and its result."""
+        machine = self.machine
+        stop = machine.tree / "opt/stop"
+        stop.unlink(missing_ok=True)
+        asking, streaming = (
+            machine.start("/opt/client.py", "load", "/opt/stop"),
+            machine.start("/opt/client.py", "stream"),
+        )
+        time.sleep(1.5)
+        done = act()
+        time.sleep(1)
+        stop.touch()  # for those who ask
+        counted, streamed = asking.communicate(timeout=120)[0], streaming.communicate(timeout=120)[0]
+        stop.unlink()
+        return json.loads(counted), json.loads(streamed), done
+
+    def unharmed(self, what: str, counted: dict[str, Any], streamed: dict[str, Any]) -> None:
+        """Note that no request failed and the stream was whole."""
+        held = f"{what}: {counted['done']} requests, none failed, the slowest {counted['slowest']} s"
+        self.holds(held, not counted["failed"] and counted["done"] > 10, counted)
+        self.holds(f"{what}: the stream that ran is whole", streamed["last"] == "message_stop", streamed)
+
+    def upgraded(self, following: str) -> None:
+        """The next version takes over without a request lost, and a changed configuration is kept."""
+        machine = self.machine
+        old = machine.show("MainPID")
+        counted, streamed, done = self.under_load(lambda: self.install("2"))
+        self.holds("apt upgrades it", done.returncode == 0, done.stdout)
+        self.unharmed("upgrade", counted, streamed)
+        there = machine.run("dpkg-query", "--show", "--showformat=${Version}", "ccrelay").stdout
+        self.holds("the next version is installed", there == following, there)
+        number = machine.show("MainPID")
+        self.holds("another process serves", number not in {old, "0"} and machine.active(), number)
+        log = machine.run("journalctl", "--unit=ccrelay", "--no-pager", f"_PID={number}").stdout
+        version = machine.run("ccrelay", "version").stdout
+        self.holds("with the new code", "next-" in version, version + log)
+        self.holds("the configuration is kept", "name: slow" in (machine.tree / CONFIG[1:]).read_text())
+        modes = machine.run("stat", "--format=%U:%G %a", CONFIG).stdout.strip()
+        self.holds("with its owner and mode", modes == "root:_ccrelay 640", modes)
+        gone = f"test ! -e /proc/{old} || ! grep -q ccrelay /proc/{old}/cmdline"
+        wait(lambda: machine.run("sh", "-c", gone, check=False).returncode == 0, "the old process ends")
+        self.holds("the old process has ended", True)
+        wait(lambda: machine.show("WatchdogTimestampMonotonic") not in {"", "0"}, "the watchdog hears of it")
+        self.holds("the watchdog hears of the new one", True)
+
+    def refused(self) -> None:
+        """A version that refuses the configuration leaves the old one serving, and that is said."""
+        machine = self.machine
+        old = machine.show("MainPID")
+        counted, streamed, done = self.under_load(lambda: self.install("3"))
+        self.holds(
+            "apt installs a version that takes no such configuration", done.returncode == 0, done.stdout
+        )
+        self.holds("and says that the old one goes on", "the old one goes on" in done.stdout, done.stdout)
+        self.unharmed("refused upgrade", counted, streamed)
+        self.holds("the old process goes on", machine.show("MainPID") == old and machine.active())
+        journal = machine.run("journalctl", "--unit=ccrelay", "--no-pager", "--lines=2000").stdout
+        self.holds("the journal says why", "no more a key of this version" in journal, journal[-2000:])
+        self.install("2")
+        machine.run("apt-get", "install", "-y", "-q", "--allow-downgrades", "/opt/ccrelay_2.deb")
+
+    def killed(self) -> None:
+        """Who asks after a kill -9 waits for the next process, and is answered."""
+        machine = self.machine
+        number = machine.show("MainPID")
+        machine.run("sh", "-c", f"kill -9 {number}")
+        said = machine.run("python3", "/opt/client.py", "message", check=False).stdout
+        self.holds("right after a kill -9 it answers", "simulated" in said, said)
+        wait(machine.active, "it is active again")
+
+    def restarted(self) -> None:
+        """A hand-over and a restart refuse nobody."""
+        machine = self.machine
+        counted, streamed, done = self.under_load(lambda: machine.run("ccrelay", "upgrade", check=False))
+        self.holds("ccrelay upgrade", done.returncode == 0, done.stdout)
+        self.unharmed("hand-over", counted, streamed)
+        machine.run("systemctl", "restart", "ccrelay")
+        self.holds("systemctl restart", machine.active())
+        machine.run("systemctl", "stop", "ccrelay")
+        said = machine.run("python3", "/opt/client.py", "message", check=False).stdout
+        self.holds("when it is stopped, its port is closed", "refused" in said, said)
+        machine.run("systemctl", "start", "ccrelay")
+
+    def full_disk(self) -> None:
+        """An upgrade for which the disk is too small fails, and the daemon goes on."""
+        machine = self.machine
+        number = machine.show("MainPID")
+        libraries = "/usr/lib/ccrelay"
+        # As much as there is, byte code and all, and too little more.
+        size = int(machine.run("du", "--summarize", "--block-size=1M", libraries).stdout.split()[0]) + 5
+        machine.run("sh", "-c", f"mkdir /opt/full && mount -t tmpfs -o size={size}m none /opt/full")
+        machine.run("sh", "-c", f"cp -a {libraries}/. /opt/full && mount --bind /opt/full {libraries}")
+        done = self.install("1", "--allow-downgrades")
+        self.holds(
+            "on a full disk apt fails", done.returncode != 0 and "No space left" in done.stdout, done.stdout
+        )
+        said = machine.run("python3", "/opt/client.py", "message", check=False).stdout
+        self.holds("and the daemon goes on", "simulated" in said and machine.show("MainPID") == number, said)
+        machine.run("sh", "-c", f"umount {libraries} && umount /opt/full && rmdir /opt/full")
+        done = self.install("2", "--reinstall")
+        self.holds("with space, apt mends it", done.returncode == 0 and machine.active(), done.stdout)
+
+    def hung(self) -> None:
+        """A process that does not turn any more is replaced."""
+        machine = self.machine
+        drop_in = machine.tree / "etc/systemd/system/ccrelay.service.d"
+        drop_in.mkdir()
+        (drop_in / "watchdog.conf").write_text("[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "ccrelay")
+        number = machine.show("MainPID")
+        machine.run("sh", "-c", f"kill -STOP {number}")
+        said = machine.run("python3", "/opt/client.py", "message", check=False).stdout
+        self.holds("who asks a process that hangs is answered by the next", "simulated" in said, said)
+        self.holds("which the watchdog has started", machine.show("MainPID") not in {number, "0"})
+        shutil.rmtree(drop_in)
+        machine.run("systemctl", "daemon-reload")
+
+    def by_socket(self) -> None:
+        """With the socket unit the address is held while no process is there; one starts for who asks."""
+        machine = self.machine
+        machine.run("systemctl", "stop", "ccrelay")
+        done = machine.run("systemctl", "start", "ccrelay.socket", check=False)
+        self.holds("the socket unit listens", done.returncode == 0, done.stdout)
+        said = machine.run("python3", "/opt/client.py", "message", check=False).stdout
+        self.holds("and starts the daemon for who asks", "simulated" in said and machine.active(), said)
+        counted, _, _ = self.under_load(lambda: machine.run("systemctl", "restart", "ccrelay"))
+        new = [words for words in counted["failed"] if words.startswith("new")]
+        self.holds("a restart under it refuses no connection", not new and counted["done"] > 10, counted)
+        machine.run("systemctl", "stop", "ccrelay.socket", "ccrelay")
+        machine.run("systemctl", "start", "ccrelay")
+        self.holds("without it the daemon listens by itself again", machine.active())
+
+    def second_instance(self) -> None:
+        """A second instance runs beside the first, with a file, a state, a variable and a credential."""
+        machine = self.machine
+        own = (
+            "server: {listen: '127.0.0.1:8788'}\nmetrics: {enabled: false}\nproviders:\n"
+            "- {name: sim, type: simulator}\n"
+            "- {name: one, type: anthropic, base_url: 'http://127.0.0.1:1', keys: [{key_file: key_own}]}\n"
+            "- {name: two, type: anthropic, base_url: 'http://127.0.0.1:1', keys: [{key: '${OWN_KEY}'}]}\n"
+        )
+        file, variables = (
+            machine.tree / "etc/ccrelay/second.yaml",
+            machine.tree / "etc/default/ccrelay-second",
+        )
+        credential = machine.tree / "etc/ccrelay/credentials/own"
+        file.write_text(own)
+        done = machine.run("systemctl", "start", "ccrelay@second", check=False)
+        self.holds("a second instance wants its key", done.returncode != 0, done.stdout)
+        credential.write_text("test-key-of-a-file\n")
+        credential.chmod(0o600)
+        variables.write_text("OWN_KEY=test-key-of-a-variable\n")
+        machine.run("systemctl", "reset-failed", "ccrelay@second")
+        done = machine.run("systemctl", "start", "ccrelay@second", check=False)
+        self.holds(
+            "with a credential and a variable it starts", machine.active("ccrelay@second"), done.stdout
+        )
+        self.holds("beside the first", machine.active())
         words = ("setpriv", "--reuid=_ccrelay", "--clear-groups", "cat", "/etc/ccrelay/credentials/own")
-        user = machine.run(*words, check=False)
-        self.holds("whose user cannot read the file itself", user.returncode != 0, user.stdout)
+        done = machine.run(*words, check=False)
+        self.holds("whose user cannot read the file itself", done.returncode != 0, done.stdout)
         machine.run("systemctl", "stop", "ccrelay@second", check=False)
         file.unlink()
         variables.unlink()
