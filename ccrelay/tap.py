@@ -12,11 +12,15 @@ from twisted.python.usage import Options as UsageOptions
 
 from ccrelay.config.load import load
 from ccrelay.errors import ConfigError
+from ccrelay.service import reactor as own_reactor
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
 
     from ccrelay.config.read import Loaded
+
+# twistd imports this before it needs a reactor, unless --reactor has chosen one.
+own_reactor.install()
 
 EX_CONFIG = 78
 """The exit status for a configuration that cannot be used (sysexits.h)."""
