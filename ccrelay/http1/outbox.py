@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from ccrelay.http1.sending import send_now
+from ccrelay.http1.turns import at_end_of_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class Outbox:
         self._latest = 0.0
         self._waiting: list[Sender] = []
         self._due = False
+        self._soon: Callable[[Callable[[], object]], object] | None = None
 
     def add(self, sender: Sender) -> None:
         """Let something be sent to when this turn is over, or at once where it is alone."""
@@ -53,7 +55,9 @@ class Outbox:
             self._flush()
         elif not self._due:
             self._due = True
-            sender.transport.reactor.callLater(0, self._end_of_turn)
+            if self._soon is None:
+                self._soon = at_end_of_turn(sender.transport.reactor)
+            self._soon(self._end_of_turn)
 
     def _end_of_turn(self) -> None:
         self._due = False

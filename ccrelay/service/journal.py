@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import ILogObserver, Logger
 
+from ccrelay.http1.turns import at_end_of_turn
 from ccrelay.observe import log as logs
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Journal:
             return False
         set_component(ILogObserver, self.output)
         self._ours = True
-        self.output.soon = partial(reactor.callLater, 0)
+        self.output.soon = at_end_of_turn(reactor)
         return True
 
     def other(self, settings: Settings) -> logs.LogFile | None:

@@ -11,6 +11,9 @@ from twisted.python import log
 _EPOLLIN: Final = getattr(select, "EPOLLIN", None)
 _INSTALLED: Final = "twisted.internet.reactor"
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 if TYPE_CHECKING or _EPOLLIN is not None:
     from twisted.internet.epollreactor import EPollReactor
 else:  # not Linux
@@ -26,8 +29,27 @@ class PromptReactor(EPollReactor):
     4 to 5 % of the CPU of a small request, and of an event of a stream.
     """
 
+    def __init__(self) -> None:
+        self._at_end: list[Callable[[], object]] = []
+        super().__init__()
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call something once, when all that has come in this turn was heard."""
+        self._at_end.append(call)
+
+    def _end_turn(self) -> None:
+        calls, self._at_end = self._at_end, []
+        for call in calls:
+            try:
+                call()
+            except Exception:  # noqa: BLE001  the others are to be called, too
+                log.err()
+
     def doPoll(self, timeout: float | None) -> None:  # noqa: N802  Twisted's
         """Wait for events, at most for C{timeout} seconds, and let each be heard."""
+        if self._at_end:
+            self._end_turn()  # what timers and threads have left
+            timeout = 0  # that may have set a timer, or stopped the reactor
         ready: Any = self._poller.poll(-1 if timeout is None else timeout, max(len(self._selectables), 1))
         selectables = self._selectables
         for descriptor, event in ready:
@@ -44,6 +66,8 @@ class PromptReactor(EPollReactor):
                 why = problem
             if why:
                 self._disconnectSelectable(selectable, why, True)  # noqa: FBT003  Twisted's
+        if self._at_end:
+            self._end_turn()
 
     doIteration = doPoll  # noqa: N815  by this name the main loop calls it
 

@@ -134,3 +134,17 @@ class ProcessTests(TestCase):
         self.assertEqual((line["path"], line["status"], line["ended"]), ("/v1/messages", 200, "complete"))
         self.assertEqual((line["provider"], line["model"]), ("sim", "claude-sonnet-4-5"))
         self.assertEqual((relay.out, relay.err), ("", ""))
+
+    async def test_reactor(self) -> None:
+        """It runs on its own reactor, or on the one that twistd was told to use."""
+        quiet = "server: {listen: '127.0.0.1:0'}\nmetrics: {enabled: false}\n"
+        config = config_file(self, quiet + SIMULATOR)
+        own = RelayProcess(self, SERVE, "--config", config)
+        await own.serving()
+        self.assertIn("reactor class: ccrelay.service.reactor.PromptReactor", own.out)
+        code, *options = TWISTD[1:]
+        other = RelayProcess(self, ("-c", code, "--reactor=poll", *options), "--config", config)
+        caller = await call(self, await other.serving())
+        self.assertIn("reactor class: twisted.internet.pollreactor.PollReactor", other.out)
+        caller.ask(body())
+        self.assertEqual((await caller.whole()).status, 200)
