@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from ccrelay.config.load import load
 from ccrelay.errors import ConfigError
+from ccrelay.service import memory
 from ccrelay.service import reactor as own_reactor
 
 if TYPE_CHECKING:
@@ -51,14 +51,8 @@ def makeService(options: Options) -> IService:
     def read() -> Loaded:
         return load(Path(given) if given else None, os.environ, Path.home())
 
-    def settle() -> None:
-        # What was made up to now stays: looking through it again and again for garbage costs 13 % of the CPU
-        # of a small request.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000, 20, 20)  # what a request leaves is mostly freed without it: another 2 %
-
-    reactor.callWhenRunning(settle)
+    memory.set_large_apart()
+    reactor.callWhenRunning(memory.settle)
     try:
         return Ccrelay(read(), reactor, reread=read, environ=os.environ)
     except ConfigError as error:

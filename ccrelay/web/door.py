@@ -166,9 +166,7 @@ class Door:
             if body is None:
                 body = await request.body.gather(serving.max_body)
             exchange.received = self._clock.seconds() - exchange.started
-            asked = MessagesRequest.parse(body)
-            if len(body) > _LONG:  # others go on in between
-                await deferLater(self._clock, 0)
+            asked = MessagesRequest.parse(body) if len(body) < _LONG else await self._read_slowly(body)
             exchange.model, exchange.stream = asked.model, asked.stream and not counting
             session = first(request.pairs, b"x-claude-code-session-id")
             exchange.session = session.decode("ascii", "replace") if session else asked.session
@@ -176,6 +174,15 @@ class Door:
             await serving.relay.answer(
                 exchange, asked, request.pairs, request.query, response, counting=counting
             )
+
+    async def _read_slowly(self, body: bytes) -> MessagesRequest:
+        steps = MessagesRequest.reading(body)
+        while True:
+            await deferLater(self._clock, 0)  # others go on in between
+            try:
+                next(steps)
+            except StopIteration as done:
+                return done.value  # type: ignore[no-any-return]
 
 
 say_errors(Door.app, "messages are at /v1/messages")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PACE_S: Final = 15.0
 _PACE_BYTES: Final = 8 * 1024
 """A body must bring so many bytes in so many seconds, or be refused as too slow."""
-_LARGE_BYTES: Final = 8 * 1024 * 1024
+_LARGE_BYTES: Final = 2 * 1024 * 1024
 _HELD_BYTES: Final = 256 * 1024
 """How much of a body is kept before there is a provider to pass it on to."""
 
