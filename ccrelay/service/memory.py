@@ -6,8 +6,9 @@ import ctypes
 import gc
 from typing import Final
 
+_M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
-"""The parameter's number in glibc's C{malloc.h}."""
+"""The parameters' numbers in glibc's C{malloc.h}."""
 _LARGE: Final = 4 * 1024 * 1024
 
 
@@ -31,3 +32,5 @@ def set_large_apart() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        # Else what is freed at the heap's end goes back from 128 KB on, and is fetched again for the next body.
+        mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE)

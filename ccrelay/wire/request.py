@@ -202,12 +202,13 @@ def _begins(raw: msgspec.Raw, with_: bytes) -> bool:
 
 
 def _glance(body: bytes, fields: _Read, messages: list[_Said]) -> Generator[None, None, Glance]:
-    media = has_media(body)
+    blocks = False
     thoughts: list[msgspec.Raw] = []
     first: msgspec.Raw | None = None
     since = 0
     for said in messages:
         content = said.content
+        blocks = blocks or _begins(content, b"[")
         if said.role == "assistant":
             # What it mostly is not is soonest searched for from the end.
             if bytes(content).rfind(b'thinking"') >= 0 and _begins(content, b"["):
@@ -218,7 +219,8 @@ def _glance(body: bytes, fields: _Read, messages: list[_Said]) -> Generator[None
         if since > _STEP:
             since = 0
             yield
-    return Glance(tuple(thoughts), media, fields.system, fields.tools, first)
+    # In all of them at once: to search each message takes twice as long.
+    return Glance(tuple(thoughts), blocks and has_media(body), fields.system, fields.tools, first)
 
 
 def _bytes(raw: msgspec.Raw | msgspec.UnsetType) -> bytes:
