@@ -32,5 +32,5 @@ def set_large_apart() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        # Else what is freed at the heap's end goes back from 128 KB on, and is fetched again for the next body.
+        # Else what is freed at the end of the heap goes back from 128 KB on, to be fetched for the next body.
         mallopt(_M_TRIM_THRESHOLD, 2 * _LARGE)
