@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -18,45 +19,71 @@ from typing import TYPE_CHECKING
 
 from bench.peers import PEERS, started
 from bench.rig import ROOT
-from bench.rivals import Place, provider, streams, wait_for
+from bench.rivals import Failed, Place, provider, streams, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bench.rivals import Rival
 
 SIZES = {"small": 200, "100 KB": 100_000, "600 KB": 600_000, "2 MB": 2_000_000}
 PAGE, BEGIN, END = ROOT / "docs/performance.md", "<!-- bench:begin -->", "<!-- bench:end -->"
+_WORDS = "some words of a text "
 Figures = dict[str, dict[str, float]]
 
 
 def body(size: int) -> bytes:
     """Return a request with so much text."""
     asked = {"model": "claude-sonnet-4-5", "max_tokens": 64, "metadata": {"user_id": "lab"}}
-    return json.dumps({**asked, "messages": [{"role": "user", "content": "x" * size}]}).encode()
+    # Words: others count tokens, and one word of 100 KB takes that minutes.
+    text = _WORDS * (size // len(_WORDS))
+    return json.dumps({**asked, "messages": [{"role": "user", "content": text}]}).encode()
 
 
-def measured(place: Place, rivals: list[Rival], rounds: int, numbers: list[int]) -> Figures:
-    """Return the figures of all rivals by case; they take turns."""
+def measured(
+    place: Place, rivals: list[Rival], rounds: int, numbers: list[int]
+) -> tuple[Figures, dict[str, str]]:
+    """Return the figures of all rivals by case, taken in turns, and what went wrong by who and what."""
     each: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    wrong: dict[str, str] = {}
     for round_ in range(rounds):
-        for case, size in SIZES.items():
+        for size_name, size in SIZES.items():
+            case = f"µs of CPU, {size_name} request"
             for rival in rivals:
-                each[f"µs of CPU, {case} request"][rival.name].append(
-                    rival.requests(place.folder, body(size), 3)
-                )
+                with noted(wrong, rival, case):
+                    each[case][rival.name].append(rival.requests(place.folder, body(size), 3))
         for number in numbers:
+            case = f"µs of CPU, event, {number} streams"
             for rival in rivals:
-                found = rival.streams(number)
-                each[f"µs of CPU, event, {number} streams"][rival.name].append(found["cpu_us"])
+                with noted(wrong, rival, case):
+                    found = rival.streams(number)
+                if f"{rival.name}, {case}" in wrong:
+                    continue
+                each[case][rival.name].append(found["cpu_us"])
                 each[f"ms an event is late, p50, {number} streams"][rival.name].append(found["delay_p50_ms"])
                 each[f"ms an event is late, p99, {number} streams"][rival.name].append(found["delay_p99_ms"])
                 if round_ == 0:  # later ones find the memory of the first
                     each[f"KB for each of {number} streams"][rival.name].append(found["kb"])
         direct = streams(place.paced, 16, [])["first_ms"]
         for rival in rivals:
-            added = streams(rival.ports["paced"], 16, [])["first_ms"] - direct
-            each["ms added to the first byte, p50, 16 at once"][rival.name].append(added)
+            found = streams(rival.ports["paced"], 16, [])
+            if found["whole"] == 16:
+                added = found["first_ms"] - direct
+                each["ms added to the first byte, p50, 16 at once"][rival.name].append(added)
         print(f"round {round_ + 1} of {rounds} done", file=sys.stderr)
-    return {case: {who: median(values) for who, values in found.items()} for case, found in each.items()}
+    figures = {case: {who: median(values) for who, values in by.items()} for case, by in each.items()}
+    return figures, wrong
+
+
+@contextmanager
+def noted(wrong: dict[str, str], rival: Rival, case: str) -> Iterator[None]:
+    """Note what goes wrong with another's relay; with ccrelay or nginx it ends the comparison."""
+    try:
+        yield
+    except (Failed, subprocess.SubprocessError) as problem:
+        if rival.name not in PEERS:
+            sys.exit(f"{rival.name}, {case}: {problem}")
+        wrong[f"{rival.name}, {case}"] = str(problem)
 
 
 def alone(place: Place, rivals: list[Rival]) -> Figures:
@@ -167,13 +194,14 @@ def main() -> None:
         peers, absent = started(place, [name for name in asked.peers.split(",") if name])
         rivals += peers
         numbers = [100] if asked.quick else [100, 400]
-        figures = measured(place, rivals, 1 if asked.quick else asked.rounds, numbers)
+        figures, wrong = measured(place, rivals, 1 if asked.quick else asked.rounds, numbers)
         figures |= alone(place, rivals)
         lines = table(figures, [rival.name for rival in rivals])
         lines += [] if asked.quick else growth(place)
     finally:
         place.close()
-    lines += ["", machine()] + [f"not measured: {each}" for each in absent]
+    absent += [f"{what}: {why}" for what, why in wrong.items()]
+    lines += ["", machine()] + [line for each in absent for line in ("", f"Not measured: {each}.")]
     print("\n".join(lines))
     if asked.write:
         from bench.plots import draw  # noqa: PLC0415

@@ -82,10 +82,12 @@ class Place:
         wait_for(self.whole)
         wait_for(self.paced)
 
-    def start(self, command: list[str], core: int) -> subprocess.Popen[bytes]:
-        """Start a process on a core."""
+    def start(
+        self, command: list[str], core: int, environ: dict[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process on a core; C{environ}: variables beside those of this process, None for our own."""
         output = (self.folder / f"output-{len(self._started)}").open("wb")
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environ = {**os.environ, **({"PYTHONPATH": str(ROOT)} if environ is None else environ)}
         pinned = ["taskset", "-c", str(core), *command]
         made = subprocess.Popen(pinned, stdout=output, stderr=output, env=environ, start_new_session=True)
         self._started.append(made)
@@ -135,6 +137,10 @@ class Place:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+class Failed(Exception):
+    """A rival did not do what it was measured at."""
+
+
 class Rival:
     """A proxy or relay that is measured; nginx has one process for both upstreams, a relay one for each."""
 
@@ -161,7 +167,12 @@ class Rival:
         return spent / _TICK
 
     def requests(self, folder: Path, body: bytes, seconds: int, headers: str = "") -> float:
-        """Return the microseconds of CPU for a request, of 16 connections; C{headers}: Lua, before each."""
+        """
+        Return the microseconds of CPU for a request, of 16 connections.
+
+        @param headers: Lua, before each.
+        @raise Failed: if not all were answered with a 200.
+        """
         (folder / "body.json").write_bytes(body)
         script = folder / "post.lua"
         lua = _LUA.replace("BODY", str(folder / "body.json"))
@@ -169,19 +180,25 @@ class Rival:
         url = f"http://127.0.0.1:{self.ports['whole']}/v1/messages"
         command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{seconds}", "-s", str(script), url]
         before = self.cpu("whole")
-        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
         spent = self.cpu("whole") - before
         done = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]
         if "Non-2xx" in output or not done:
-            sys.exit(f"{self.name}: requests failed\n{output}")
+            msg = "requests failed" if done else f"none of {len(body)} bytes was answered in {seconds} s"
+            raise Failed(msg)
         return spent * 1e6 / done
 
     def streams(self, number: int) -> dict[str, float]:
-        """Return what came of so many streams at once, and the microseconds of CPU for an event."""
+        """
+        Return what came of so many streams at once, and the microseconds of CPU for an event.
+
+        @raise Failed: if not all of them ended well.
+        """
         before = self.cpu("paced")
         found = streams(self.ports["paced"], number, self.pids("paced"))
         if found["whole"] != number:
-            sys.exit(f"{self.name}: {number - found['whole']} of {number} streams broke off")
+            msg = f"{number - found['whole']:.0f} of {number} streams broke off"
+            raise Failed(msg)
         return {**found, "cpu_us": (self.cpu("paced") - before) * 1e6 / found["events"]}
 
 
@@ -190,7 +207,7 @@ def streams(port: int, number: int, pids: list[int]) -> dict[str, float]:
     command = ["taskset", "-c", "1", sys.executable, "-m", "bench.streams", str(port), str(number)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, *map(str, pids)], capture_output=True, text=True, env=environ, check=True
+        [*command, *map(str, pids)], capture_output=True, text=True, env=environ, check=True, timeout=60
     )
     found: dict[str, float] = json.loads(done.stdout)
     return found
