@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-PACKAGES = "ca-certificates,systemd,systemd-sysv,dbus,python3"
+PACKAGES = "ca-certificates,systemd,systemd-sysv,dbus,python3,logrotate"
 CONFIG = "/etc/ccrelay/config.yaml"
 PATIENCE_S = 60.0
 SLOW = """
@@ -444,7 +444,8 @@ class Proof:
         """A second instance runs beside the first, with a file, a state, a variable and a credential."""
         machine = self.machine
         own = (
-            "server: {listen: '127.0.0.1:8788'}\nmetrics: {enabled: false}\nproviders:\n"
+            "server: {listen: '127.0.0.1:8788'}\nmetrics: {enabled: false}\n"
+            "logging: {output: /var/log/ccrelay/second/relay.log}\nproviders:\n"
             "- {name: sim, type: simulator}\n"
             "- {name: one, type: anthropic, base_url: 'http://127.0.0.1:1', keys: [{key_file: key_own}]}\n"
             "- {name: two, type: anthropic, base_url: 'http://127.0.0.1:1', keys: [{key: '${OWN_KEY}'}]}\n"
@@ -469,9 +470,34 @@ class Proof:
         words = ("setpriv", "--reuid=_ccrelay", "--clear-groups", "cat", "/etc/ccrelay/credentials/own")
         done = machine.run(*words, check=False)
         self.holds("whose user cannot read the file itself", done.returncode != 0, done.stdout)
+        self.rotated()
         machine.run("systemctl", "stop", "ccrelay@second", check=False)
         file.unlink()
         variables.unlink()
+
+    def rotated(self) -> None:
+        """Logs that go to files are rotated, and both instances go on in new ones."""
+        machine = self.machine
+        self.edit("server:", "logging: {output: /var/log/ccrelay/relay.log}\nserver:")
+        folder = machine.tree / "var/log/ccrelay"
+        logs = (folder / "relay.log", folder / "second/relay.log")
+        wait(lambda: all(log.exists() for log in logs), "both write files")
+        words = ("logrotate", "--force", "--state", "/run/rotated", "/etc/logrotate.d/ccrelay")
+        done = machine.run(*words, check=False)
+        self.holds("logrotate", done.returncode == 0 and not done.stdout, done.stdout)
+
+        def begun() -> bool:
+            machine.run("python3", "/opt/client.py", "message", check=False)
+            return all(log.exists() and log.stat().st_size for log in logs)
+
+        try:
+            wait(begun, "both write new files")
+        except RuntimeError as problem:
+            self.holds("after a rotation both instances write new files", False, problem)
+        else:
+            old = [log.with_name("relay.log.1").exists() for log in logs]
+            self.holds("after a rotation both instances write new files", all(old), old)
+        self.edit("logging: {output: /var/log/ccrelay/relay.log}\n", "")
 
     def broken(self) -> None:
         """A configuration that cannot be used is not tried for ever."""
