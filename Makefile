@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 TESTS ?= tests
+JOBS ?= 2
 
 export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -14,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo 'make run    serve on 127.0.0.1:8787 (ARGS=... are for `ccrelay serve`)'
-	@echo 'make test   run the tests (TESTS=tests.policy runs a part)'
+	@echo 'make test   run the tests (TESTS=tests.policy runs a part, JOBS=1 one at a time)'
 	@echo 'make coverage  run them and measure what they cover, which takes half as long again'
 	@echo 'make bench  compare with nginx (ARGS=--help), some minutes'
 	@echo 'make docs   the documentation as a site, in build/site'
@@ -28,7 +29,7 @@ run: $(VENV)/.run
 	@exec $(BIN)/python -m ccrelay.cli.main serve $(ARGS)
 
 test: $(VENV)/.test $(VENV)/.node
-	$(BIN)/python -m twisted.trial $(TESTS)
+	$(BIN)/python -m twisted.trial --jobs=$(JOBS) $(TESTS)
 
 coverage: $(VENV)/.test $(VENV)/.node
 	@$(BIN)/python -m coverage erase
