@@ -202,13 +202,12 @@ class Rival:
         return {**found, "cpu_us": (self.cpu("paced") - before) * 1e6 / found["events"]}
 
 
-def streams(port: int, number: int, pids: list[int]) -> dict[str, float]:
+def streams(port: int, number: int, pids: list[int], tokens: int = 100) -> dict[str, float]:
     """Run L{bench.streams} on core 1."""
-    command = ["taskset", "-c", "1", sys.executable, "-m", "bench.streams", str(port), str(number)]
+    asked = [port, number, tokens, *pids]
+    command = ["taskset", "-c", "1", sys.executable, "-m", "bench.streams", *map(str, asked)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [*command, *map(str, pids)], capture_output=True, text=True, env=environ, check=True, timeout=60
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True, timeout=60)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 

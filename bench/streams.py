@@ -11,19 +11,20 @@ from pathlib import Path
 
 _STAMP = re.compile(rb"@(\d+\.\d+)@")
 _BODY = (
-    b'{"model":"claude-sonnet-4-5","max_tokens":64,"stream":true,"messages":[{"role":"user","content":"%b"}]}'
-    % (b"x" * 200)
+    b'{"model":"claude-sonnet-4-5","max_tokens":%d,"stream":true,'
+    b'"messages":[{"role":"user","content":"' + b"x" * 200 + b'"}]}'
 )
 
 
 class Stream(asyncio.Protocol):
     """One connection that asks for one stream."""
 
-    def __init__(self, port: int, delays: list[float], first: list[float]) -> None:
-        self._head = (
+    def __init__(self, port: int, tokens: int, delays: list[float], first: list[float]) -> None:
+        body = _BODY % tokens
+        self._asking = (
             f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-            f"anthropic-version: 2023-06-01\r\ncontent-length: {len(_BODY)}\r\n\r\n"
-        ).encode()
+            f"anthropic-version: 2023-06-01\r\ncontent-length: {len(body)}\r\n\r\n"
+        ).encode() + body
         self._delays, self._first = delays, first
         self._tail = b""
         self.done = asyncio.get_running_loop().create_future()
@@ -32,7 +33,7 @@ class Stream(asyncio.Protocol):
         """Ask."""
         self._transport = transport
         self._asked = time.perf_counter()
-        transport.write(self._head + _BODY)  # type: ignore[attr-defined]
+        transport.write(self._asking)  # type: ignore[attr-defined]
         self._begun = False
 
     def data_received(self, data: bytes) -> None:
@@ -65,14 +66,16 @@ def resident(pids: list[int]) -> int:
     return found
 
 
-async def load(port: int, number: int, pids: list[int]) -> dict[str, float]:
-    """Ask for so many streams at once, and return what came of them."""
+async def load(port: int, number: int, tokens: int, pids: list[int]) -> dict[str, float]:
+    """Ask for so many streams of so many tokens at once, and return what came of them."""
     delays: list[float] = []
     first: list[float] = []
     loop = asyncio.get_running_loop()
     made, before = [], resident(pids)
     for count in range(number):
-        _, protocol = await loop.create_connection(lambda: Stream(port, delays, first), "127.0.0.1", port)
+        _, protocol = await loop.create_connection(
+            lambda: Stream(port, tokens, delays, first), "127.0.0.1", port
+        )
         made.append(protocol.done)
         if count % 50 == 0:
             await asyncio.sleep(0.01)
@@ -92,5 +95,5 @@ async def load(port: int, number: int, pids: list[int]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    asked_port, asked_number = int(sys.argv[1]), int(sys.argv[2])
-    print(json.dumps(asyncio.run(load(asked_port, asked_number, [int(pid) for pid in sys.argv[3:]]))))
+    asked_port, asked_number, asked_tokens, *of = map(int, sys.argv[1:])
+    print(json.dumps(asyncio.run(load(asked_port, asked_number, asked_tokens, of))))

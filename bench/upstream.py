@@ -1,4 +1,8 @@
-"""A provider for measurements: whole answers at once, and streams of events at their pace, each stamped."""
+"""
+A provider for measurements: whole answers at once, and streams of events at their pace, each stamped.
+
+A stream has as many events of content as tokens were asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import re
 import sys
 import time
 
-EVENTS, GAP_S = 100, 0.05
+GAP_S = 0.05
 WHOLE = json.dumps({
     "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5",
     "content": [{"type": "text", "text": "x" * 1000}], "stop_reason": "end_turn", "stop_sequence": None,
@@ -16,6 +20,7 @@ WHOLE = json.dumps({
 }).encode()  # fmt: skip
 _WHOLE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(WHOLE)
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+_TOKENS = re.compile(rb'"max_tokens": *(\d+)')
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -26,9 +31,7 @@ def event(kind: str, **fields: object) -> bytes:
 
 
 _START = event("message_start", message={"usage": {"input_tokens": 10, "output_tokens": 1}})
-_END = (
-    event("message_delta", delta={}, usage={"output_tokens": EVENTS}) + event("message_stop") + b"0\r\n\r\n"
-)
+_END = event("message_delta", delta={}, usage={"output_tokens": 100}) + event("message_stop") + b"0\r\n\r\n"
 
 
 def delta() -> bytes:
@@ -48,7 +51,8 @@ async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
                 writer.write(_WHOLE_HEAD + WHOLE)
                 continue
             writer.write(_STREAM_HEAD + _START)
-            for _ in range(EVENTS):
+            tokens = _TOKENS.search(asked)
+            for _ in range(int(tokens[1]) if tokens else 0):
                 await asyncio.sleep(GAP_S)
                 writer.write(delta())
             writer.write(_END)
