@@ -7,6 +7,7 @@ import json
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -50,12 +51,12 @@ def measured(
         for size_name, size in SIZES.items():
             case = f"µs of CPU, {size_name} request"
             for rival in rivals:
-                with noted(wrong, rival, case):
+                with noted(wrong, rival, case), only(rival, rivals):
                     each[case][rival.name].append(rival.requests(place.folder, body(size), 3))
         for number in numbers:
             case = f"µs of CPU, event, {number} streams"
             for rival in rivals:
-                with noted(wrong, rival, case):
+                with noted(wrong, rival, case), only(rival, rivals):
                     found = rival.streams(number)
                 if f"{rival.name}, {case}" in wrong:
                     continue
@@ -67,13 +68,27 @@ def measured(
         for _ in range(10):  # of short streams: one alone says little
             direct = streams(place.paced, 16, [], tokens=2)["first_ms"]
             for rival in rivals:
-                found = streams(rival.ports["paced"], 16, [], tokens=2)
+                with only(rival, rivals):
+                    found = streams(rival.ports["paced"], 16, [], tokens=2)
                 if found["whole"] == 16:
                     added = found["first_ms"] - direct
                     each["ms added to the first byte, p50, 16 at once"][rival.name].append(added)
         print(f"round {round_ + 1} of {rounds} done", file=sys.stderr)
     figures = {case: {who: median(values) for who, values in by.items()} for case, by in each.items()}
     return figures, wrong
+
+
+@contextmanager
+def only(rival: Rival, rivals: list[Rival]) -> Iterator[None]:
+    """Have all others stand still: what they do when nobody asks them is not this one's."""
+    others = [each for each in rivals if each is not rival]
+    for each in others:
+        each.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for each in others:
+            each.signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from bench.rig import ROOT, free_port
@@ -157,6 +158,12 @@ class Rival:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 todo += map(int, children.read_text().split())
         return found
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all of its processes."""
+        for pid in {*self.pids("whole"), *self.pids("paced")}:
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, number)
 
     def cpu(self, kind: str) -> float:
         """Return the seconds of CPU spent so far."""
