@@ -79,8 +79,8 @@ def measured(
 
 
 @contextmanager
-def only(rival: Rival, rivals: list[Rival]) -> Iterator[None]:
-    """Have all others stand still: what they do when nobody asks them is not this one's."""
+def only(rival: Rival | None, rivals: list[Rival]) -> Iterator[None]:
+    """Have all others, or all, stand still: what they do when nobody asks them is not this one's."""
     others = [each for each in rivals if each is not rival]
     for each in others:
         each.signal(signal.SIGSTOP)
@@ -102,7 +102,7 @@ def noted(wrong: dict[str, str], rival: Rival, case: str) -> Iterator[None]:
         wrong[f"{rival.name}, {case}"] = str(problem)
 
 
-def alone(place: Place, rivals: list[Rival]) -> Figures:
+def alone(rivals: list[Rival]) -> Figures:
     """Return what is measured once for each: memory, and how long large requests hold others up."""
     from bench.held import held  # noqa: PLC0415
     from bench.streams import resident  # noqa: PLC0415
@@ -113,7 +113,14 @@ def alone(place: Place, rivals: list[Rival]) -> Figures:
         if rival.name.startswith("ccrelay"):
             for size in (2_000_000, 30_000_000):
                 case = f"ms that {size // 1_000_000} MB hold others up, most"
-                figures[case][rival.name] = held(rival.ports["whole"], size)
+                with only(rival, rivals):
+                    figures[case][rival.name] = held(rival.ports["whole"], size)
+    return figures
+
+
+def starts(place: Place) -> dict[str, float]:
+    """Return how long ccrelay and nginx take to the first answer."""
+    figures = {}
     for name in ("ccrelay", "nginx"):
         took = []
         for _ in range(3):
@@ -121,7 +128,7 @@ def alone(place: Place, rivals: list[Rival]) -> Figures:
             made = place.relay(name, only="whole") if name == "ccrelay" else place.proxy()
             wait_for(made.ports["whole"])
             took.append(time.monotonic() - began)
-        figures["s from start to first answer"][name] = median(took)
+        figures[name] = median(took)
     return figures
 
 
@@ -211,9 +218,11 @@ def main() -> None:
         rivals += peers
         numbers = [100] if asked.quick else [100, 400]
         figures, wrong = measured(place, rivals, 1 if asked.quick else asked.rounds, numbers)
-        figures |= alone(place, rivals)
-        lines = table(figures, [rival.name for rival in rivals])
-        lines += [] if asked.quick else growth(place)
+        figures |= alone(rivals)
+        with only(None, rivals):
+            figures["s from start to first answer"] = starts(place)
+            grown = [] if asked.quick else growth(place)
+        lines = table(figures, [rival.name for rival in rivals]) + grown
     finally:
         place.close()
     absent += [f"{what}: {why}" for what, why in wrong.items()]
