@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.rig import ROOT, free_port
 from bench.upstream import WHOLE
 
+_FEW, _REST_S = 100, 10
 _TICK = os.sysconf("SC_CLK_TCK")
 _NGINX = """worker_processes 1; daemon off; pid {folder}/{name}.pid; error_log {folder}/{name}.err;
 events {{ worker_connections 8192; }}
@@ -177,6 +178,9 @@ class Rival:
         """
         Return the microseconds of CPU for a request, of 16 connections.
 
+        Who answers too few in that time is asked by one alone: what was spent
+        on requests that were not answered would count as well.
+
         @param headers: Lua, before each.
         @raise Failed: if not all were answered with a 200.
         """
@@ -184,16 +188,27 @@ class Rival:
         script = folder / "post.lua"
         lua = _LUA.replace("BODY", str(folder / "body.json"))
         script.write_text(lua + (_EACH.replace("HEADERS", headers) if headers else ""))
-        url = f"http://127.0.0.1:{self.ports['whole']}/v1/messages"
-        command = ["taskset", "-c", "1", "wrk", "-t1", "-c16", f"-d{seconds}", "-s", str(script), url]
-        before = self.cpu("whole")
-        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
-        spent = self.cpu("whole") - before
-        done = int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]
-        if "Non-2xx" in output or not done:
-            msg = "requests failed" if done else f"none of {len(body)} bytes was answered in {seconds} s"
+        spent, done = self._load(script, seconds, 16)
+        if done < _FEW:
+            time.sleep(_REST_S)  # it may still be at those that have gone
+            spent, done = self._load(script, seconds, 1)
+        if not done:
+            msg = f"none of {len(body)} bytes was answered in {seconds} s"
             raise Failed(msg)
         return spent * 1e6 / done
+
+    def _load(self, script: Path, seconds: int, connections: int) -> tuple[float, int]:
+        url = f"http://127.0.0.1:{self.ports['whole']}/v1/messages"
+        asked = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", str(script), url]
+        before = self.cpu("whole")
+        output = subprocess.run(
+            ["taskset", "-c", "1", *asked], capture_output=True, text=True, check=True, timeout=90
+        ).stdout
+        spent = self.cpu("whole") - before
+        if "Non-2xx" in output:
+            msg = "requests failed"
+            raise Failed(msg)
+        return spent, int(re.search(r"(\d+) requests in", output)[1])  # type: ignore[index]
 
     def streams(self, number: int) -> dict[str, float]:
         """
