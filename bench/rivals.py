@@ -199,11 +199,10 @@ class Rival:
 
     def _load(self, script: Path, seconds: int, connections: int) -> tuple[float, int]:
         url = f"http://127.0.0.1:{self.ports['whole']}/v1/messages"
-        asked = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", str(script), url]
+        load = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", str(script), url]
+        command = ["taskset", "-c", "1", *load]
         before = self.cpu("whole")
-        output = subprocess.run(
-            ["taskset", "-c", "1", *asked], capture_output=True, text=True, check=True, timeout=90
-        ).stdout
+        output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90).stdout
         spent = self.cpu("whole") - before
         if "Non-2xx" in output:
             msg = "requests failed"
