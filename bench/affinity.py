@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, DeferredList
 
 from bench.rig import Client, Provider, Relay, body, run, verdict
 from ccrelay.simulator.acts import Refuses, Says
+
+if TYPE_CHECKING:
+    from ccrelay.simulator.acts import Act
+    from ccrelay.simulator.asked import Asked
 
 CONVERSATIONS, TURNS, LIMITED_AT = 100, 200, 100
 LONG = 10
@@ -35,8 +40,8 @@ async def measure() -> bool:
     keys_of: defaultdict[str, list[str]] = defaultdict(list)
     limited: set[str] = set()
 
-    def act(asked):
-        key, session = asked.header("x-api-key"), asked.header("x-claude-code-session-id")
+    def act(asked: Asked) -> Act:
+        key, session = asked.header("x-api-key") or "", asked.header("x-claude-code-session-id") or ""
         if key in limited:
             limited.discard(key)
             return Refuses(429, headers=((b"retry-after", b"60"),))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from bench.peers import PEERS, started
 from bench.rig import ROOT
-from bench.rivals import Failed, Place, provider, streams, wait_for
+from bench.rivals import Failed, Place, provider, steady, streams, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,11 @@ def measured(
                 if found["whole"] == 16:
                     added = found["first_ms"] - direct
                     each["ms added to the first byte, p50, 16 at once"][rival.name].append(added)
+        direct = steady(place.paced)
+        case = "ms added to the first byte, p50, 16 clients at work"
+        for rival in rivals:
+            with noted(wrong, rival, case), only(rival, rivals):
+                each[case][rival.name].append(steady(rival.ports["paced"]) - direct)
         print(f"round {round_ + 1} of {rounds} done", file=sys.stderr)
     figures = {case: {who: median(values) for who, values in by.items()} for case, by in each.items()}
     return figures, wrong

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
@@ -26,12 +27,12 @@ providers:
 """
 
 
-def at(line: dict) -> float:
+def at(line: dict[str, Any]) -> float:
     """Return when a line was logged, in seconds since the epoch."""
     return datetime.fromisoformat(line["time"]).timestamp()
 
 
-async def storm(threshold: int) -> tuple[list[dict], list[dict], list[dict]]:
+async def storm(threshold: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the lines of requests, of failed attempts and of opened circuits, of one storm."""
     relay = Relay(CONFIG.format(down=free_port(), threshold=threshold))
     client, waiting = Client(relay.url), []

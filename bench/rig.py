@@ -18,6 +18,7 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
 
 from ccrelay.simulator.app import Simulator
 from ccrelay.simulator.script import Script
@@ -116,10 +117,13 @@ class Client:
 
     async def ask(self, content: bytes, **headers: str) -> tuple[int, bytes]:
         """Return status and body of the answer to a request for a message."""
+        fields = Headers({name: [value] for name, value in HEADERS.items()})
+        for name, value in headers.items():
+            fields.setRawHeaders(name.replace("_", "-"), [value])
         answer = await treq.post(
             f"{self._url}/v1/messages",
             data=content,
-            headers={**HEADERS, **{name.replace("_", "-"): value for name, value in headers.items()}},
+            headers=fields,
             agent=self._agent,
             reactor=reactor,
             unbuffered=True,

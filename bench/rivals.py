@@ -225,8 +225,16 @@ class Rival:
 
 def streams(port: int, number: int, pids: list[int], tokens: int = 100) -> dict[str, float]:
     """Run L{bench.streams} on core 1."""
-    asked = [port, number, tokens, *pids]
-    command = ["taskset", "-c", "1", sys.executable, "-m", "bench.streams", *map(str, asked)]
+    return _loaded("bench.streams", port, number, tokens, *pids)
+
+
+def steady(port: int) -> float:
+    """Run L{bench.steady} on core 1, and return the milliseconds to the first byte, p50."""
+    return _loaded("bench.steady", port)["first_ms"]
+
+
+def _loaded(module: str, *asked: int) -> dict[str, float]:
+    command = ["taskset", "-c", "1", sys.executable, "-m", module, *map(str, asked)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=True, timeout=60)
     found: dict[str, float] = json.loads(done.stdout)

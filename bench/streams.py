@@ -16,15 +16,21 @@ _BODY = (
 )
 
 
+def asking(port: int, tokens: int) -> bytes:
+    """Return a request for a stream of so many events of content."""
+    body = _BODY % tokens
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+        f"anthropic-version: 2023-06-01\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 class Stream(asyncio.Protocol):
     """One connection that asks for one stream."""
 
     def __init__(self, port: int, tokens: int, delays: list[float], first: list[float]) -> None:
-        body = _BODY % tokens
-        self._asking = (
-            f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-            f"anthropic-version: 2023-06-01\r\ncontent-length: {len(body)}\r\n\r\n"
-        ).encode() + body
+        self._asking = asking(port, tokens)
         self._delays, self._first = delays, first
         self._tail = b""
         self.done = asyncio.get_running_loop().create_future()
