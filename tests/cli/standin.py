@@ -112,6 +112,8 @@ class Standin:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         test.addCleanup(self._end)
+        if path is not None:
+            test.addCleanup(path.unlink)
 
     def _end(self) -> None:
         self._server.shutdown()

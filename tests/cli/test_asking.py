@@ -38,7 +38,7 @@ class AskingTests(SynchronousTestCase):
         there = Standin(self)
         for url in (there.url, there.url.removeprefix("http://"), there.url + "/"):
             self.assertEqual(self.ccrelay("reload", "--url", url)[0], 0)
-        path = Path("s" + self.mktemp()[-6:].replace("/", "-"))
+        path = Path("options.sock")  # relative, as the path of a socket must be short
         over = Standin(self, path)
         done = self.ccrelay("reload", "--socket", str(path), environ={"CCRELAY_ADMIN_TOKEN": TOKEN})
         self.assertEqual(done, (0, "it is done\n", ""))
@@ -56,7 +56,7 @@ class AskingTests(SynchronousTestCase):
 
     def test_the_socket_goes_first(self) -> None:
         """A socket of the configuration that can be opened is asked rather than the listener."""
-        path = Path("s" + self.mktemp()[-6:].replace("/", "-"))
+        path = Path("configured.sock")
         over = Standin(self, path)
         config = self.config(f"admin: {{socket: {path}}}\n")
         self.assertEqual(self.ccrelay("reload", "-c", config)[0], 0)
