@@ -131,7 +131,10 @@ def _setup(settings: SettingsFile, url: str, token: Secret | None, out: TextIO, 
     _write(settings, edit, out, dry=dry)
     variables = claude_settings.variables(edit.text or "{}")
     if TOKEN not in variables:
-        out.write("No token is set: Claude Code shows the relay its own login or API key.\n")
+        out.write(
+            "No token is set: Claude Code shows the relay its own login or API key, and asks for one where "
+            "it has none; a relay that wants no key takes any (--token any).\n"
+        )
     elif token is None:
         out.write(f"{TOKEN} stays as it is: Claude Code will show it to the relay.\n")
     for name in _elsewhere(variables):

@@ -141,9 +141,9 @@ class Ccrelay(Rooms):
         if door is not None and door.startswith("http:"):
             self.log.info(
                 "to use it from Claude Code: ccrelay claude setup --url {door} "
-                "(or for one run: ANTHROPIC_BASE_URL={door} claude)",
-                door=door,
-            )
+                "(or for one run: ANTHROPIC_BASE_URL={door} ANTHROPIC_AUTH_TOKEN={token} claude)",
+                door=door, token="its-key" if self._settings.server.auth.asks else "any",
+            )  # fmt: skip
 
     def reload(self) -> Deferred[None] | None:
         """Read the configuration anew and use it, if it can be used; see L{Reloader.reload}."""

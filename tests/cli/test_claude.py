@@ -182,7 +182,7 @@ class ClaudeTests(SynchronousTestCase):
 
     def test_no_token(self) -> None:
         """Without a token it is said what Claude Code will show the relay instead."""
-        self.assertIn("its own login or API key", self.claude("setup"))
+        self.assertRegex(self.claude("setup"), r"its own login or API key, .*\(--token any\)")
         self.settings.write_text(THEIRS.replace("EDITOR", "ANTHROPIC_AUTH_TOKEN"))
         self.assertIn("ANTHROPIC_AUTH_TOKEN stays as it is", self.claude("setup"))
 

@@ -79,6 +79,7 @@ class RootTests(SynchronousTestCase):
         self.assertIn("note: a secret stands here", said)
         self.assertIn("configured, but not in effect in this version: metrics.listen, admin.token", said)
         self.assertIn("ccrelay claude setup --url http://", said)
+        self.assertIn("ANTHROPIC_AUTH_TOKEN=any claude", said)
         self.assertNotIn(KEY, said)
 
     def test_without_providers(self) -> None:
