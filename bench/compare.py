@@ -65,14 +65,14 @@ def measured(
                 each[f"ms an event is late, p99, {number} streams"][rival.name].append(found["delay_p99_ms"])
                 if round_ == 0:  # later ones find the memory of the first
                     each[f"KB for each of {number} streams"][rival.name].append(found["kb"])
+        case = "ms added to the first byte, p50, 16 at once"
         for _ in range(10):  # of short streams: one alone says little
             direct = streams(place.paced, 16, [], tokens=2)["first_ms"]
             for rival in rivals:
-                with only(rival, rivals):
+                with noted(wrong, rival, case), only(rival, rivals):
                     found = streams(rival.ports["paced"], 16, [], tokens=2)
-                if found["whole"] == 16:
-                    added = found["first_ms"] - direct
-                    each["ms added to the first byte, p50, 16 at once"][rival.name].append(added)
+                    if found["whole"] == 16:
+                        each[case][rival.name].append(found["first_ms"] - direct)
         direct = steady(place.paced)
         case = "ms added to the first byte, p50, 16 clients at work"
         for rival in rivals:

@@ -82,6 +82,13 @@ class RootTests(SynchronousTestCase):
         self.assertIn("ANTHROPIC_AUTH_TOKEN=any claude", said)
         self.assertNotIn(KEY, said)
 
+    def test_what_it_says_where_it_wants_a_key(self) -> None:
+        """A relay with a key of its own does not say that any will do, and does not show its own."""
+        self.start(self.relay(server={"auth": {"api_key": "test-relay-key"}}))
+        said = "\n".join(self.lines)
+        self.assertIn("ANTHROPIC_AUTH_TOKEN=its-key claude", said)
+        self.assertNotIn("test-relay-key", said)
+
     def test_without_providers(self) -> None:
         """So it does where no provider is enabled."""
         self.start(self.relay(providers=[]))
